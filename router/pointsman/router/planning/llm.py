@@ -1,0 +1,191 @@
+"""A planner that asks a language model, and takes its plan task by task while it streams.
+
+The model sees the request, profiles of the files and the capabilities that are nearest; its answer is
+parsed strictly and proved valid. On a fault it is asked once more with the exact error; then it is a
+refusal. Whatever a server does, `plan` returns a Proposal: the cascade goes on with confidence 0.
+"""
+
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pointsman.router.catalog import Capability, Catalog
+from pointsman.router.errors import EmptyRequest, ExpertError, PlanError
+from pointsman.router.plan import Plan, Task
+from pointsman.router.planning.base import Considered, Proposal, Refusal, Request
+from pointsman.router.planning.llm_client import ChatClient, Message
+from pointsman.router.planning.llm_prompt import answer_schema, named, system_prompt, user_prompt
+from pointsman.router.planning.llm_reading import Reading
+from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.usage import Usage
+
+Retrieve: TypeAlias = Callable[[Request, Catalog, int], Awaitable[Sequence[Capability]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The tasks given so far are void: the rest of the answer was faulty, and the model is asked again."""
+
+    why: str
+
+
+Planned: TypeAlias = Task | Withdrawn | Proposal
+
+
+class LLMPlanner:
+    """A `Planner` behind an OpenAI-compatible server.
+
+    retrieve: the capabilities nearest to a request, best first; without it they are ranked by words in
+    common. shown: how many capabilities the model sees; all, when the catalog has no more.
+    confidence: of a plan that was valid at once; a corrected one gets three quarters of it.
+    """
+
+    def __init__(
+        self,
+        settings: RemoteSettings,
+        *,
+        retrieve: Retrieve | None = None,
+        shown: int = 48,
+        confidence: float = 0.8,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = f"llm:{settings.model}"
+        self._client = ChatClient(settings, clock=clock)
+        self._retrieve = retrieve or by_words
+        self._shown = shown
+        self._confidence = confidence
+
+    async def plan(
+        self, request: Request, catalog: Catalog, *, deadline: float | None = None
+    ) -> Proposal:
+        """deadline: seconds since the epoch. Raises EmptyRequest only."""
+        async with aclosing(self.plan_stream(request, catalog, deadline=deadline)) as planned:
+            async for item in planned:
+                if isinstance(item, Proposal):
+                    return item
+        raise AssertionError("plan_stream ends with a Proposal")
+
+    async def plan_stream(
+        self, request: Request, catalog: Catalog, *, deadline: float | None = None
+    ) -> AsyncGenerator[Planned, None]:
+        """Each task as soon as it is whole, valid and its inputs were given; the Proposal last.
+
+        `Withdrawn` voids the tasks before it. Closing the iterator closes the connection. A task's
+        effects are not to be started before the Proposal unless it is pure: it may yet be withdrawn.
+        """
+        if not request.text.strip():
+            raise EmptyRequest
+        until = self._client.deadline(deadline)
+        offered = await self._offered(request, catalog)
+        files = named(request.files)
+        messages: list[Message] = [
+            {"role": "system", "content": system_prompt(offered)},
+            {"role": "user", "content": user_prompt(request, files)},
+        ]
+        usage, fault = Usage(), ""
+        for share in (1.0, 0.75):
+            reading = Reading(request, files, catalog, self.name, self._confidence * share)
+            text: list[str] = []
+            proposal: Proposal | None = None
+            try:
+                async with aclosing(self._listen(reading, messages, offered, until, text)) as heard:
+                    async for item in heard:
+                        if isinstance(item, Task):
+                            yield item
+                        else:
+                            usage += item
+                proposal = self._proposed(reading.finish("".join(text)), offered, usage)
+            except PlanError as error:
+                fault = error.message
+            except ExpertError as error:
+                fault = f"the planning model failed: {error.message}"
+                proposal = self._refused(fault, offered, usage)
+            if reading.given and (proposal is None or isinstance(proposal.outcome, Refusal)):
+                yield Withdrawn(fault)
+            if proposal is not None:
+                yield proposal
+                return
+            messages = [*messages[:2], *correction("".join(text), fault)]
+        yield self._refused(f"the planning model made no valid plan: {fault}", offered, usage)
+
+    async def _listen(
+        self,
+        reading: Reading,
+        messages: Sequence[Message],
+        offered: Sequence[Capability],
+        until: float,
+        text: list[str],
+    ) -> AsyncGenerator[Task | Usage, None]:
+        """One answer of the model: its tasks as they are whole. Its text is appended to `text`."""
+        stream = self._client.stream(messages, deadline=until, schema=answer_schema(offered))
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Usage):
+                    yield piece
+                    continue
+                text.append(piece)
+                for task in reading.feed(piece):
+                    yield task
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _offered(self, request: Request, catalog: Catalog) -> Sequence[Capability]:
+        if len(catalog) <= self._shown:
+            return tuple(catalog)
+        return (await self._retrieve(request, catalog, self._shown))[: self._shown]
+
+    def _proposed(
+        self,
+        outcome: Plan | tuple[str, str | None],
+        offered: Sequence[Capability],
+        usage: Usage,
+    ) -> Proposal:
+        if isinstance(outcome, Plan):
+            sure = outcome.confidence
+            return Proposal(outcome, sure, self._considered(sure, usage))
+        why, question = outcome
+        return self._refused(why, offered, usage, question)
+
+    def _refused(
+        self,
+        why: str,
+        offered: Sequence[Capability],
+        usage: Usage,
+        question: str | None = None,
+    ) -> Proposal:
+        could_do = tuple(c.title or c.name for c in offered[:5])
+        return Proposal(Refusal(why, could_do, question), 0.0, self._considered(0.0, usage))
+
+    def _considered(self, score: float, usage: Usage) -> tuple[Considered, ...]:
+        return (Considered(self.name, score, usage.to_json()),)
+
+
+def correction(text: str, fault: str, *, longest: int = 8_000) -> list[Message]:
+    """The turn that asks for a corrected plan. text: what the model wrote, as far as it came."""
+    return [
+        {"role": "assistant", "content": text[:longest] or "(nothing)"},
+        {
+            "role": "user",
+            "content": f"That plan cannot be run: {fault}\nSend the whole corrected plan, JSON only.",
+        },
+    ]
+
+
+async def by_words(request: Request, catalog: Catalog, k: int) -> Sequence[Capability]:
+    """Capabilities by the share of the request's words that they mention; ties by name."""
+    asked = set(re.findall(r"\w{3,}", request.text.casefold()))
+
+    def overlap(capability: Capability) -> int:
+        told = " ".join(
+            [capability.name, capability.title, capability.description, *capability.examples]
+        )
+        return len(asked & set(re.findall(r"[^\W_]{3,}", told.casefold())))
+
+    return sorted(catalog, key=lambda c: (-overlap(c), c.name))[:k]
+
+
+__all__ = ["LLMPlanner", "Planned", "Retrieve", "Withdrawn", "by_words", "correction"]

@@ -1,0 +1,37 @@
+"""How Redis is reached, and its errors as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import redis.asyncio
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
+
+from pointsman.router.errors import WorkspaceUnavailable
+
+Redis: TypeAlias = "redis.asyncio.Redis"
+
+
+def connect(url: str, *, max_connections: int = 256) -> Redis:
+    """A client for "redis://host:port/0", "rediss://..." or "unix:///path/to/socket".
+
+    Connections are opened when they are needed; nothing is raised here for a server that is away.
+    """
+    return redis.asyncio.Redis.from_url(
+        url,
+        decode_responses=True,
+        max_connections=max_connections,
+        socket_connect_timeout=5,
+        health_check_interval=30,
+    )
+
+
+@contextmanager
+def redis_errors(what: str) -> Iterator[None]:
+    """Raises WorkspaceUnavailable, naming what was under way, when Redis does not answer."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError) as error:
+        raise WorkspaceUnavailable(f"{what}: Redis does not answer ({error})") from error
+    except RedisError as error:
+        raise WorkspaceUnavailable(f"{what}: Redis refused: {error}") from error

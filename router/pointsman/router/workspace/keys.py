@@ -1,0 +1,40 @@
+"""Names of keys in Redis. All keys of one run share the hash tag {run id}."""
+
+from pointsman.router.events import RunId
+
+RUN_PARTS = (
+    "run",
+    "bus",
+    "status",
+    "attempt",
+    "pending",
+    "dependants",
+    "slots",
+    "versions",
+    "calls",
+    "leases",
+)
+RUNS = "pm:runs"
+"""Sorted set: run id by time of creation."""
+RUN_QUEUE = "pm:queue:runs"
+WORKERS = "pm:workers"
+"""Hash: "expert|worker" -> "digest|seen"."""
+CARDS = "pm:cards"
+"""Hash: digest -> card and capabilities, as JSON."""
+CONTROLLERS = "pm:controllers"
+"""Hash: controller -> time it was last seen."""
+WAKE = "pm:wake"
+CANCEL = "pm:cancel"
+"""Channels: a run's bus has grown; a run is being cancelled. The payload is the run's id."""
+
+
+def of_run(run: RunId | str) -> list[str]:
+    return [f"pm:{{{run}}}:{part}" for part in RUN_PARTS]
+
+
+def part(run: RunId | str, name: str) -> str:
+    return f"pm:{{{run}}}:{name}"
+
+
+def queue(expert: str) -> str:
+    return f"pm:queue:{expert}"

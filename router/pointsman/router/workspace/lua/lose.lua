@@ -1,0 +1,12 @@
+-- An attempt failed: the task is ready for another one. ARGV: task, attempt, event
+if over() then return { 'over', over() } end
+local status = redis.call('HGET', STATUS, ARGV[1])
+local attempt = redis.call('HGET', ATTEMPT, ARGV[1])
+if (status ~= 'running' and status ~= 'queued') or attempt ~= ARGV[2] then
+  return { 'refused', (status or 'unknown') .. ' at attempt ' .. (attempt or '0') }
+end
+redis.call('HSET', STATUS, ARGV[1], 'ready')
+redis.call('ZREM', LEASES, ARGV[1])
+post(ARGV[3])
+wake()
+return { 'ok' }

@@ -1,0 +1,87 @@
+"""Queues on Redis streams: at least once. A run's own script decides whether an offer still counts."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from pointsman.router.workspace.connection import Redis, redis_errors
+
+GROUP = "pointsman"
+BLOCK_MS = 20_000
+"""How long one read waits before it is sent again; it returns the moment something is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One message of a queue. Acknowledge it once it was claimed, or found out of date."""
+
+    id: str
+    fields: Mapping[str, str]
+
+
+class Queue:
+    def __init__(self, redis: Redis, key: str) -> None:
+        self._redis = redis
+        self.key = key
+        self._made = False
+
+    async def put(self, fields: Mapping[str, str]) -> None:
+        with redis_errors(f"queue {self.key}"):
+            message: Any = dict(fields)
+            await self._redis.xadd(self.key, message)
+
+    async def take(self, consumer: str, count: int, *, block_ms: int = BLOCK_MS) -> list[Offer]:
+        """Waits for offers; an empty list when none came in time."""
+        with redis_errors(f"queue {self.key}"):
+            await self._make()
+            try:
+                found = await self._redis.xreadgroup(
+                    GROUP, consumer, {self.key: ">"}, count=count, block=block_ms
+                )
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                self._made = False  # the server was replaced by an empty one
+                return []
+        return _offers(found)
+
+    async def reclaim(self, consumer: str, *, idle_seconds: float, count: int) -> list[Offer]:
+        """Offers that another consumer read and never acknowledged: it died in between."""
+        with redis_errors(f"queue {self.key}"):
+            await self._make()
+            found = await self._redis.xautoclaim(
+                self.key, GROUP, consumer, int(idle_seconds * 1000), count=count
+            )
+        return [Offer(id, fields) for id, fields in found[1] if fields]
+
+    async def done(self, offer: Offer) -> None:
+        """Acknowledged and removed in one transaction."""
+        with redis_errors(f"queue {self.key}"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.xack(self.key, GROUP, offer.id)
+                pipe.xdel(self.key, offer.id)
+                await pipe.execute()
+
+    async def length(self) -> int:
+        with redis_errors(f"queue {self.key}"):
+            return int(await self._redis.xlen(self.key))
+
+    async def _make(self) -> None:
+        if self._made:
+            return
+        with suppress(ResponseError):  # BUSYGROUP: it is there already
+            await self._redis.xgroup_create(self.key, GROUP, id="0", mkstream=True)
+        self._made = True
+
+
+def _offers(found: Any) -> list[Offer]:
+    """XREADGROUP answers with a list of (stream, entries), or a mapping of stream to [entries]."""
+    if not found:
+        return []
+    pages = (
+        [p for v in found.values() for p in v] if isinstance(found, dict) else [p[1] for p in found]
+    )
+    return [Offer(id, fields) for page in pages for id, fields in page if fields]

@@ -5,6 +5,7 @@ listens on a unix socket that only this user can open, and on no port.
 """
 
 import asyncio
+import fcntl
 import importlib.util
 import logging
 import re
@@ -14,6 +15,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -63,6 +65,7 @@ class EmbeddedRedis:
         self.folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._sockets: Path | None = None
+        self._held: IO[str] | None = None
 
     @property
     def url(self) -> str:
@@ -79,6 +82,8 @@ class EmbeddedRedis:
 
     async def __aenter__(self) -> str:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock()
+        await self._stop_orphan()
         settings = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -112,6 +117,30 @@ class EmbeddedRedis:
             raise
         return self.url
 
+    def _lock(self) -> None:
+        """One server per folder, also when a former owner was killed: the lock dies with its process."""
+        held = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            held.close()
+            raise WorkspaceUnavailable(
+                f"another Pointsman uses the folder {str(self.folder)!r}; stop it, use it, "
+                "or choose another folder with POINTSMAN_HOME"
+            ) from None
+        self._held = held
+
+    async def _stop_orphan(self) -> None:
+        """A server that outlived a killed owner: we hold the lock, so nobody else uses it."""
+        client = redis.asyncio.Redis(
+            unix_socket_path=str(self._socket), socket_timeout=STOP_SECONDS
+        )
+        with suppress(RedisError, OSError):
+            await client.ping()
+            log.warning("a Redis server that outlived its owner is stopped")
+            await client.shutdown(nosave=True)
+        await client.aclose()
+
     async def _answers(self) -> None:
         assert self._process is not None
         client = redis.asyncio.Redis(unix_socket_path=str(self._socket))
@@ -143,6 +172,9 @@ class EmbeddedRedis:
                 log.warning("Redis did not stop within %.0f s and is killed", STOP_SECONDS)
                 running.kill()
                 await running.wait()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = None

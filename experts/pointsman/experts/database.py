@@ -12,7 +12,8 @@ import math
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pointsman.experts.base import Files
-from pointsman.router.errors import BadArguments, ExpertFailed
+from pointsman.router.errors import BadArguments, BadFile, ExpertFailed
 from pointsman.router.values import INLINE_ROWS, Column, ColumnType, Json, Table
 
 if TYPE_CHECKING:
@@ -220,6 +221,18 @@ def guarded(connection: "DuckDBPyConnection", seconds: float, work: Callable[[],
         ) from error
     finally:
         timer.cancel()
+
+
+@contextmanager
+def guarded_errors(name: str) -> Iterator[None]:
+    """What DuckDB cannot read of a file becomes BadFile."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        first = str(error).strip().partition("\n")[0][:200]
+        raise BadFile(name, f"its content is damaged ({first})") from error
 
 
 def rows_json(rows: Sequence[Sequence[Json]]) -> str:

@@ -16,8 +16,11 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import Final
 
+from pointsman.experts.profiles import profile
 from pointsman.router.errors import BadFile, UnknownFile
 from pointsman.router.values import FileId, FileRef
+
+__all__ = ["UPLOAD_LIMIT", "LocalFiles", "clean_name", "media_type_of", "profile"]
 
 UPLOAD_LIMIT: Final = 512 * 1024 * 1024
 """Bytes of one upload, unless another limit is given."""

@@ -63,6 +63,8 @@ class OpenAIServer:
         port: int = 0,
     ) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.asked = asyncio.Event()
+        """Set when the first request has come."""
         self.hung_up = asyncio.Event()
         """Set when a client closed the connection in the middle of an answer."""
         self._script = script
@@ -127,6 +129,7 @@ class OpenAIServer:
             return
         asked = json.loads(body)
         self.requests.append(asked)
+        self.asked.set()
         form = asked.get("response_format", {}).get("type")
         if form is not None and form not in self._forms:
             await send_error(writer, Fail(400, f"response_format {form} is not supported"))

@@ -4,6 +4,7 @@ import time
 import traceback
 from contextlib import aclosing
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -125,7 +126,7 @@ def test_tasks_are_found_whatever_the_pieces(tasks, before, indent, ascii_only, 
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=12)) | {0, len(text)})
     scanner = TaskScanner()
     found = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         found += scanner.feed(text[start:end])
     assert found == tasks
     assert extract_json(text, key="tasks") == whole

@@ -278,7 +278,7 @@ class RemoteModel:
         form: type[Any],
         cells: Callable[[Any], tuple[Json, ...] | None],
         added: list[tuple[str, ColumnType]],
-        extra: Mapping[str, Json],
+        extra: Mapping[str, Any],
     ) -> Done:
         """Labels every text, BATCH a call; a label missing or unknown is an ExpertFailed."""
         texts, table = texts_of(call.arguments["texts"], call.arguments.get("column"), call.files)

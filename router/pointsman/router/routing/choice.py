@@ -108,7 +108,7 @@ def expect(
 ) -> Expected:
     """What a card promises, corrected by experience."""
     prior = card.serves[capability]
-    seen = observations.of(card.name, capability)
+    seen = observations.of(card.name, capability).faded(now)
     beat = observations.beats.get(card.name)
     seconds = _shrunk(prior.latency, seen.seconds, seen.good)
     places = max(1, card.concurrency) * (beat.workers if beat else 1)

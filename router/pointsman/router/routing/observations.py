@@ -16,6 +16,8 @@ Pair: TypeAlias = tuple[str, str]
 
 MEMORY = 50
 """Calls that a mean remembers: beyond them it is an exponential one, so that it follows a change."""
+HALF_LIFE = 300.0
+"""Seconds after which an observation counts half: an expert that had a bad hour gets another chance."""
 OPEN_AFTER = 3
 """Failures in a row after which a circuit opens."""
 OPEN_SECONDS = 30.0
@@ -29,7 +31,8 @@ class Observed:
     """Of one expert and one capability.
 
     calls, good: weights of the means, at most MEMORY. seconds: mean of good calls. cost: mean in
-    micro-dollars of the calls whose cost is known (`priced`). open_until: seconds since the epoch.
+    micro-dollars of the calls whose cost is known (`priced`). open_until, at (the last call): seconds since
+    the epoch.
     """
 
     calls: float = 0.0
@@ -40,6 +43,14 @@ class Observed:
     cost: float = 0.0
     failures_in_a_row: int = 0
     open_until: float = 0.0
+    at: float = 0.0
+
+    def faded(self, now: float) -> "Observed":
+        """With the weights that the means have after the time that passed."""
+        kept = 0.5 ** (max(0.0, now - self.at) / HALF_LIFE)
+        return replace(
+            self, calls=self.calls * kept, good=self.good * kept, priced=self.priced * kept, at=now
+        )
 
     def is_open(self, now: float) -> bool:
         """No call should be made."""
@@ -111,7 +122,7 @@ def observe(
 
     seconds count only for good calls: a quick failure makes no expert quick. cost: micro-dollars.
     """
-    seen = observations.of(expert, capability)
+    seen = observations.of(expert, capability).faded(now)
     calls = min(seen.calls + 1, MEMORY)
     seen = replace(seen, calls=calls, success=_mean(seen.success, float(ok), calls))
     if cost is not None:

@@ -103,8 +103,8 @@ def looks_delimited(text: str, *, cut: bool) -> bool:
     dialect = dialect_of(text, cut=cut)
     if dialect is None:
         return False
-    rows = _cells(text, dialect.delimiter, cut=cut)[: 200 + dialect.skip]
-    rows = [r for r, _ in rows if any(c.strip() for c in r)]
+    cut_rows = _cells(text, dialect.delimiter, cut=cut)[: 200 + dialect.skip]
+    rows = [r for r, _ in cut_rows if any(c.strip() for c in r)]
     width = max({len(r) for r in rows}, key=[len(r) for r in rows].count)
     regular = [r for r in rows if len(r) == width]
     if len(regular) < 2 or len(regular) < 0.9 * len(rows) or len(rows) * width < 6:

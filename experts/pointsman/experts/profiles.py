@@ -97,11 +97,11 @@ def _in_all(
     """Which of some columns have few values in all rows, and these."""
     cells = ", ".join(f"histogram(c{p})" for p in few)
     row = database.run(f"SELECT {cells} FROM ({opened.select})")[0]
-    found = {
-        p: sorted(counts, key=lambda v, c=counts: (-c[v], str(v)))
-        for p, counts in zip(few, row, strict=True)
-        if counts is not None and len(counts) <= SAMPLES
-    }
+    found: dict[int, list[object]] = {}
+    for place, counts in zip(few, row, strict=True):
+        if counts is not None and len(counts) <= SAMPLES:
+            ordered = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+            found[place] = [value for value, _ in ordered]
     return [p for p in few if p in found], found
 
 

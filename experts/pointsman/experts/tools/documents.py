@@ -1,0 +1,73 @@
+"""Reads stored documents as a table of texts."""
+
+from typing import Final
+
+from pointsman.experts.base import Call, Done
+from pointsman.experts.documents import document_text
+from pointsman.experts.tables import stored
+from pointsman.experts.tools.functions import capability
+from pointsman.router.catalog import Prior
+from pointsman.router.errors import BadArguments, BadFile
+from pointsman.router.values import TABLE, FileRef, Table
+
+TOTAL: Final = 256 * 1024 * 1024
+"""Characters of all documents of one call."""
+
+
+@capability(
+    "text.read",
+    title="read documents",
+    examples=[
+        "read notes.txt",
+        "open the contract",
+        "load all documents in the folder",
+        "what does the letter say",
+        "show me the text of report.md",
+        "take the articles in docs/",
+        "get the content of page.html",
+        "read these Word files",
+        "go through my notes",
+        "the text of the attached file",
+    ],
+    composition=[
+        "comes first for every question about text files or a folder of them",
+        "its table goes to text.search, text.summarize, text.answer, text.entities or text.topics",
+    ],
+    prior=Prior(quality=0.98, latency=0.05),
+    output={
+        **TABLE,
+        "x-columns": [{"name": "file", "type": "text"}, {"name": "text", "type": "text"}],
+    },
+)
+def read(files: list[FileRef], call: Call) -> Done:
+    """Reads text files, Markdown, web pages and Word documents, one row for each with its whole text.
+
+    Markup is taken off; encodings are recognised; tables as CSV or JSON are taken as text.
+
+    Args:
+        files: the documents to read.
+    """
+    if not files:
+        raise BadArguments("there is no document to read; name at least one file")
+    rows: list[tuple[str, str]] = []
+    skipped: list[BadFile] = []
+    for place, file in enumerate(files):
+        try:
+            rows.append((file.name, document_text(call.files.path(file), file.name)))
+        except BadFile as error:
+            skipped.append(error)
+        call.progress((place + 1) / len(files), f"{place + 1} of {len(files)} documents")
+        if sum(len(text) for _, text in rows) > TOTAL:
+            raise BadArguments(f"the documents are too long together; read fewer than {place + 1}")
+    if not rows:
+        raise skipped[0]
+    table = Table.of([("file", "text"), ("text", "text")], rows)
+    words = sum(len(text.split()) for _, text in rows)
+    left_out = f"; left out: {'; '.join(str(e) for e in skipped[:3])}" if skipped else ""
+    note = (
+        f"{len(rows):,} {'document' if len(rows) == 1 else 'documents'}, {words:,} words{left_out}"
+    )
+    return Done(stored(table, call.files).to_json(), note)
+
+
+TOOLS = (read,)

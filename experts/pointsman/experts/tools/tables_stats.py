@@ -1,0 +1,518 @@
+"""Figures of a table: aggregates by group and time, descriptions, correlations, outliers."""
+
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from pointsman.experts.base import Call, Done
+from pointsman.experts.database import Database, unique
+from pointsman.experts.tables import column_of
+from pointsman.experts.tools.functions import capability
+from pointsman.experts.tools.predicates import Predicates, where_clause
+from pointsman.experts.tools.tables_query import PRIOR, limit_clause, queried
+from pointsman.router.errors import BadArguments
+from pointsman.router.values import TABLE, Column, ColumnType, Table
+
+Fn = Literal["count", "count_distinct", "sum", "mean", "median", "min", "max", "std", "share"]
+Grain = Literal["year", "quarter", "month", "week", "day", "weekday", "hour"]
+NUMERIC: Final = ("integer", "number", "boolean")
+
+
+class Measure(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    fn: Fn
+    column: str | None = None
+    name: str | None = Field(default=None, alias="as")
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    column: str
+    grain: Grain | None = None
+
+
+Measures = Annotated[
+    list[Measure],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["fn"],
+                "additionalProperties": False,
+                "properties": {
+                    "fn": {"enum": list(get_args(Fn))},
+                    "column": {"type": ["string", "null"], "x-role": "column"},
+                    "as": {"type": ["string", "null"]},
+                },
+            },
+        }
+    ),
+]
+Groups = Annotated[
+    list[Group],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["column"],
+                "additionalProperties": False,
+                "properties": {
+                    "column": {"type": "string", "x-role": "column"},
+                    "grain": {"enum": [*get_args(Grain), None]},
+                },
+            },
+        }
+    ),
+]
+
+GRAINS: Final[dict[str, tuple[str, str, ColumnType]]] = {
+    "year": ("year({0})", "year({0})", "integer"),
+    "quarter": ("year({0}) || '-Q' || quarter({0})", "year({0}) * 4 + quarter({0})", "text"),
+    "month": ("strftime({0}, '%Y-%m')", "strftime({0}, '%Y-%m')", "text"),
+    "week": ("strftime({0}, '%G-W%V')", "strftime({0}, '%G-W%V')", "text"),
+    "day": ("CAST({0} AS DATE)", "CAST({0} AS DATE)", "date"),
+    "weekday": ("dayname({0})", "isodow({0})", "text"),
+    "hour": ("hour({0})", "hour({0})", "integer"),
+}
+"""SQL of a group's label and of its place in time, and the label's type."""
+
+
+def rounded_sum(cell: str) -> str:
+    """SQL of a sum without the noise of binary fractions: 0.1 + 0.2 is 0.3.
+
+    Kahan's summation, rounded to the digits that 15 significant ones of the terms' magnitude support.
+    """
+    size = f"fsum(abs({cell}))"
+    return (
+        f"CASE WHEN {size} > 0 THEN round(fsum({cell}), "
+        f"CAST(15 - ceil(log10({size})) AS INTEGER)) ELSE fsum({cell}) END"
+    )
+
+
+def rounded(value: str, digits: int = 12) -> str:
+    """SQL of a number to so many significant digits."""
+    return (
+        f"CASE WHEN {value} = 0 THEN 0.0 ELSE "
+        f"round({value}, CAST({digits} - ceil(log10(abs({value}))) AS INTEGER)) END"
+    )
+
+
+class _Output(BaseModel):
+    """One column of an aggregate. sql over `t`; order: what to sort it by."""
+
+    name: str
+    type: ColumnType
+    sql: str
+    order: str
+    source: int | None = None
+
+
+@capability(
+    "table.aggregate",
+    title="calculate totals and groups",
+    examples=[
+        "total revenue",
+        "average price per category",
+        "how many orders per month",
+        "count the tickets by status",
+        "what is the highest salary in each department",
+        "sum of amount by region and year",
+        "median age of the customers",
+        "what percentage of reviews is negative",
+        "number of different customers",
+        "which country has the most sales",
+        "break the costs down by quarter",
+        "on which weekday do we get the most calls",
+        "how many rows are there",
+        "top five products by total quantity",
+        "mean score per group",
+    ],
+    composition=[
+        "after table.read; conditions can be given here instead of a table.filter before it",
+        "after text.classify, text.sentiment or text.topics to count by the column that they add",
+        "its table goes to chart.draw",
+    ],
+    prior=PRIOR,
+    output=dict(TABLE),
+)
+def aggregate(
+    table: Table,
+    measures: Measures,
+    call: Call,
+    by: Groups | None = None,
+    where: Predicates | None = None,
+    sort: str | None = None,
+    descending: bool = True,
+    limit: int | None = None,
+) -> Done:
+    """Calculates counts, sums, means, medians, extremes, deviations or shares, in all or by groups.
+
+    Groups are values of columns, or years, quarters, months, weeks, days, weekdays or hours of a date.
+
+    Args:
+        table: the table.
+        measures: what to calculate, each a function and mostly a column; share is the percentage of rows.
+        by: columns to group by, for dates with a grain.
+        where: conditions on the rows that count.
+        sort: column of the result to order by; else by time, or by the first measure.
+        descending: largest first.
+        limit: how many groups to keep; all if not given.
+    """
+    condition, values = where_clause(table, where or [])
+    groups = [_group(table, g) for g in by or []]
+    figures = [_figure(table, m, bool(groups)) for m in measures or [Measure(fn="count")]]
+    outputs = [*groups, *figures]
+    names = unique([o.name for o in outputs])
+    keys = list(dict.fromkeys(k for g in groups for k in (g.sql, g.order)))
+    sql = (
+        f"SELECT {', '.join(f'{o.sql} AS o{i}' for i, o in enumerate(outputs))} "
+        f"FROM (SELECT *, ({condition}) AS kept FROM t) "
+        f"{'WHERE kept' if groups or not _has_share(measures) else ''}"
+        f"{' GROUP BY ' + ', '.join(keys) if keys else ''}"
+    )
+    if groups:
+        sql += f" ORDER BY {_order(table, by or [], groups, figures, names, sort, descending)}"
+        sql += limit_clause(limit)
+    with Database(call.files) as database:
+        database.load(t=table)
+        made = database.result(
+            sql, values, names=names, types=[o.type for o in outputs], name=table.name
+        )
+        counted = database.run(f"SELECT count(*) FROM t WHERE {condition}", values)[0][0]
+    rows = f"{counted:,} of {table.row_count:,} rows" if where else f"{table.row_count:,} rows"
+    shown = f" in {made.row_count:,} groups" if groups else ""
+    return Done(made.to_json(), rows + shown)
+
+
+def _has_share(measures: list[Measure]) -> bool:
+    return any(m.fn == "share" for m in measures)
+
+
+def _group(table: Table, group: Group) -> _Output:
+    place = column_of(table, group.column)
+    column, cell = table.columns[place], f"c{place}"
+    if group.grain is None:
+        return _Output(name=column.name, type=column.type, sql=cell, order=cell, source=place)
+    if column.type not in ("date", "datetime"):
+        have = [c.name for c in table.columns if c.type in ("date", "datetime")]
+        raise BadArguments(
+            f"column {column.name!r} holds no dates, so it has no {group.grain}; columns with dates: "
+            f"{', '.join(map(repr, have)) or 'none'}"
+        )
+    label, order, type = GRAINS[group.grain]
+    return _Output(
+        name=f"{group.grain} of {column.name}",
+        type=type,
+        sql=label.format(cell),
+        order=order.format(cell),
+        source=place,
+    )
+
+
+def _figure(table: Table, measure: Measure, grouped: bool) -> _Output:
+    place = None if measure.column is None else column_of(table, measure.column)
+    if place is None:
+        name, type, sql = _of_rows(measure.fn, grouped)
+    else:
+        name, type, sql = _of_column(measure.fn, table.columns[place], place, grouped)
+    if not grouped:
+        sql = _only_kept(sql, place)
+    return _Output(name=measure.name or name, type=type, sql=sql, order=sql, source=place)
+
+
+def _only_kept(sql: str, place: int | None) -> str:
+    """Without groups all rows are looked at, for a share of them; the rest counts those that are kept."""
+    if sql.startswith("SHARE"):
+        return sql.removeprefix("SHARE ")
+    if place is None:
+        return "count_if(kept)"
+    return sql.replace(f"c{place}", f"(CASE WHEN kept THEN c{place} END)")
+
+
+def _of_rows(fn: Fn, grouped: bool) -> tuple[str, ColumnType, str]:
+    if fn == "count":
+        return "count", "integer", "count(*)"
+    if fn == "share":
+        if grouped:
+            share = "100.0 * count(*) / sum(count(*)) OVER ()"
+            return "share", "number", f"round({share}, 2)"
+        return "share", "number", "SHARE round(100.0 * count_if(kept) / nullif(count(*), 0), 2)"
+    raise BadArguments(f"{fn} needs a column; say of which column it is to be taken")
+
+
+def _of_column(fn: Fn, column: Column, place: int, grouped: bool) -> tuple[str, ColumnType, str]:
+    cell = f"c{place}"
+    if fn == "share":
+        return _of_rows(fn, grouped)
+    if fn == "count":
+        return "count", "integer", f"count({cell})"
+    if fn == "count_distinct":
+        return f"distinct {column.name}", "integer", f"count(DISTINCT {cell})"
+    name = f"{fn} of {column.name}"
+    if fn in ("min", "max"):
+        return name, column.type, f"{fn}({cell})"
+    if column.type not in NUMERIC:
+        raise BadArguments(
+            f"column {column.name!r} holds {_holds(column.type)}, so it has no {fn}; "
+            "count it, or take a column with numbers"
+        )
+    number = f"CAST({cell} AS DOUBLE)"
+    if fn == "sum":
+        if column.type == "number":
+            return name, "number", rounded_sum(cell)
+        return name, "integer", f"sum(CAST({cell} AS BIGINT))"
+    if fn == "mean":
+        return name, "number", rounded(f"(fsum({number}) / count({cell}))")
+    if fn == "median":
+        return name, "number", rounded(f"median({number})", 15)
+    return name, "number", rounded(f"stddev_samp({number})")
+
+
+def _holds(type: ColumnType) -> str:
+    return {"date": "dates", "datetime": "dates", "json": "nested values"}.get(type, "text")
+
+
+def _order(
+    table: Table,
+    by: list[Group],
+    groups: list[_Output],
+    figures: list[_Output],
+    names: list[str],
+    sort: str | None,
+    descending: bool,
+) -> str:
+    """SQL of the order of the groups: the column asked for, else time, else the first measure."""
+    ties = [f"{g.order} ASC NULLS LAST" for g in groups]
+    direction = "DESC" if descending else "ASC"
+    if sort is not None:
+        outputs = [*groups, *figures]
+        chosen = outputs[_sort_column(table, outputs, names, sort)].order
+        return ", ".join([f"{chosen} {direction} NULLS LAST", *ties])
+    if any(g.grain for g in by):
+        timed = [f"{o.order} ASC NULLS LAST" for g, o in zip(by, groups, strict=True) if g.grain]
+        return ", ".join([*timed, f"{figures[0].order} DESC NULLS LAST", *ties])
+    return ", ".join([f"{figures[0].order} {direction} NULLS LAST", *ties])
+
+
+def _sort_column(table: Table, outputs: list[_Output], names: list[str], sort: str) -> int:
+    """A column of the result by its name, or by the input's column that it was made from."""
+    result = Table.of([(n, o.type) for n, o in zip(names, outputs, strict=True)], [])
+    try:
+        return column_of(result, sort)
+    except BadArguments:
+        try:
+            source = column_of(table, sort)
+        except BadArguments:
+            source = -1
+        found = [i for i, o in enumerate(outputs) if o.source == source]
+        if not found:
+            raise
+        return found[-1]
+
+
+@capability(
+    "table.describe",
+    title="describe the columns",
+    examples=[
+        "give me an overview of this dataset",
+        "summary statistics of sales.csv",
+        "what columns are there and how full are they",
+        "describe the data",
+        "how many values are missing per column",
+        "minimum, maximum and average of every column",
+        "statistics for price and quantity",
+        "profile this spreadsheet",
+        "explore the file",
+    ],
+    composition=["on the table of table.read"],
+    prior=PRIOR,
+    output={
+        **TABLE,
+        "x-columns": [
+            {"name": "column", "type": "text"},
+            {"name": "type", "type": "text"},
+            {"name": "filled", "type": "integer"},
+            {"name": "missing", "type": "integer"},
+            {"name": "distinct", "type": "integer"},
+            {"name": "min", "type": "text"},
+            {"name": "max", "type": "text"},
+            {"name": "mean", "type": "number"},
+            {"name": "median", "type": "number"},
+            {"name": "std", "type": "number"},
+            {"name": "most common", "type": "text"},
+        ],
+    },
+)
+def describe(table: Table, call: Call, columns: list[str] | None = None) -> Done:
+    """Describes each column: its type, filled and missing cells, distinct values, range, mean, spread.
+
+    Args:
+        table: the table.
+        columns: columns to describe; all if not given.
+    """
+    places = [column_of(table, c) for c in columns or ()] or list(range(len(table.columns)))
+    rows: list[str] = []
+    for place in dict.fromkeys(places):
+        rows.append(_description(place, table.columns[place].type))
+    names = ["column", "type", "filled", "missing", "distinct", "min", "max"]
+    names += ["mean", "median", "std", "most common"]
+    values = [
+        v for p in dict.fromkeys(places) for v in (table.columns[p].name, table.columns[p].type)
+    ]
+    with Database(call.files) as database:
+        database.load(t=table)
+        made = database.result(" UNION ALL ".join(rows), values, names=names, name=table.name)
+    return Done(made.to_json(), f"{made.row_count} columns of {table.row_count:,} rows")
+
+
+def _description(place: int, type: ColumnType) -> str:
+    cell = f"c{place}"
+    figures = ["NULL::DOUBLE"] * 3
+    if type in ("integer", "number"):
+        number = f"CAST({cell} AS DOUBLE)"
+        figures = [
+            rounded(f"(fsum({number}) / count({cell}))", 6),
+            rounded(f"median({number})", 15),
+            rounded(f"stddev_samp({number})", 6),
+        ]
+    ends = [f"CAST({f}({cell}) AS VARCHAR)" for f in ("min", "max")]
+    if type == "number":
+        ends = [f"regexp_replace({e}, '\\.0$', '')" for e in ends]
+    if type in ("text", "json"):
+        ends = ["NULL::VARCHAR"] * 2
+    common = (
+        f"(SELECT CAST({cell} AS VARCHAR) FROM t WHERE {cell} IS NOT NULL GROUP BY {cell} "
+        f"ORDER BY count(*) DESC, {cell} LIMIT 1)"
+    )
+    return (
+        f"SELECT ?, ?, count({cell}), count(*) - count({cell}), count(DISTINCT {cell}), "
+        f"{', '.join(ends)}, {', '.join(figures)}, "
+        f"CASE WHEN count({cell}) > count(DISTINCT {cell}) THEN {common} END FROM t"
+    )
+
+
+@capability(
+    "table.correlate",
+    title="correlate columns",
+    examples=[
+        "is there a correlation between price and rating",
+        "which columns are related",
+        "correlation matrix of the numbers",
+        "does age go along with income",
+        "how strongly do ads and sales move together",
+        "what correlates with churn",
+        "relationship between temperature and sales",
+        "find dependencies between the numeric columns",
+    ],
+    composition=["on the table of table.read; chart.draw shows a pair as a scatter plot"],
+    prior=PRIOR,
+    output={
+        **TABLE,
+        "x-columns": [
+            {"name": "column", "type": "text"},
+            {"name": "other column", "type": "text"},
+            {"name": "correlation", "type": "number"},
+            {"name": "rows", "type": "integer"},
+        ],
+    },
+)
+def correlate(table: Table, call: Call, columns: list[str] | None = None) -> Done:
+    """Calculates Pearson's correlation of each pair of columns with numbers, strongest first.
+
+    Args:
+        table: the table.
+        columns: columns to compare; all with numbers if not given.
+    """
+    asked = [column_of(table, c) for c in columns or ()]
+    numeric = [i for i, c in enumerate(table.columns) if c.type in ("integer", "number")]
+    for place in asked:
+        if table.columns[place].type not in NUMERIC:
+            raise BadArguments(
+                f"column {table.columns[place].name!r} holds no numbers; leave it out"
+            )
+    places = list(dict.fromkeys(asked)) if len(set(asked)) > 1 else numeric
+    first = asked[:1] if len(set(asked)) == 1 else None
+    pairs = [
+        (a, b)
+        for i, a in enumerate(places)
+        for b in places[i + 1 :]
+        if first is None or first[0] in (a, b)
+    ]
+    if not pairs:
+        raise BadArguments("a correlation needs two columns with numbers; the table has fewer")
+    parts: list[str] = []
+    values: list[str] = []
+    for a, b in pairs[:2_000]:
+        x, y = f"CAST(c{a} AS DOUBLE)", f"CAST(c{b} AS DOUBLE)"
+        both = f"count(c{a}) FILTER (c{b} IS NOT NULL)"
+        flat = f"regr_sxx({x}, {y}) = 0 OR regr_syy({x}, {y}) = 0"
+        parts.append(
+            f"SELECT ? AS a, ? AS b, CASE WHEN {flat} THEN NULL ELSE round(corr({x}, {y}), 4) + 0.0 END AS r, "
+            f"{both} AS n FROM t"
+        )
+        values += [table.columns[a].name, table.columns[b].name]
+    with Database(call.files) as database:
+        database.load(t=table)
+        made = database.result(
+            f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY abs(r) DESC NULLS LAST, a, b",
+            values,
+            names=["column", "other column", "correlation", "rows"],
+            name=table.name,
+        )
+    return Done(made.to_json(), f"Pearson correlation of {made.row_count} pairs of columns")
+
+
+@capability(
+    "table.outliers",
+    title="find outliers",
+    examples=[
+        "are there outliers in the amounts",
+        "unusually high prices",
+        "find anomalies in response time",
+        "which orders are suspiciously large",
+        "values that are far off from the rest",
+        "show extreme temperatures",
+        "strange readings in sensor.csv",
+        "spot odd salaries",
+    ],
+    composition=["on the table of table.read or table.filter"],
+    prior=PRIOR,
+    output=dict(TABLE),
+)
+def outliers(table: Table, column: str, call: Call) -> Done:
+    """Finds rows whose value lies more than 1.5 interquartile ranges outside the quartiles.
+
+    Tukey's fences (Exploratory Data Analysis, 1977), the most extreme first.
+
+    Args:
+        table: the table.
+        column: a column with numbers.
+    """
+    place = column_of(table, column)
+    if table.columns[place].type not in ("integer", "number"):
+        raise BadArguments(f"column {table.columns[place].name!r} holds no numbers; name another")
+    cell = f"CAST(c{place} AS DOUBLE)"
+    with Database(call.files) as database:
+        database.load(t=table)
+        low, high = database.run(
+            f"SELECT quantile_cont({cell}, 0.25), quantile_cont({cell}, 0.75) FROM t"
+        )[0]
+    if low is None:
+        raise BadArguments(f"column {table.columns[place].name!r} has no value at all")
+    reach = 1.5 * (high - low)
+    made = queried(
+        call,
+        table,
+        f"SELECT * FROM t WHERE c{place} < ? OR c{place} > ? "
+        f"ORDER BY greatest(? - c{place}, c{place} - ?) DESC",
+        [low - reach, high + reach, low - reach, high + reach],
+    )
+    inside = f"usual is {low - reach:,.6g} to {high + reach:,.6g}"
+    return Done(made.to_json(), f"{made.row_count:,} of {table.row_count:,} rows; {inside}")
+
+
+TOOLS = (aggregate, describe, correlate, outliers)

@@ -163,6 +163,12 @@ def test_thoughts_are_dropped_whatever_the_pieces(sizes):
     assert kept == "\nthe answer <think>"
 
 
+@pytest.mark.parametrize("text", ["<", "<th", " ", "<b>x"])
+def test_a_short_answer_that_looks_like_a_thought_is_kept(text):
+    thoughts = ThoughtFilter()
+    assert thoughts.feed(text) + thoughts.end() == text
+
+
 # --- plans ---------------------------------------------------------------------------------------------
 
 

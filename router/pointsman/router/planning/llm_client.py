@@ -87,17 +87,8 @@ class ChatClient:
         """The whole answer; short retries of what may pass, within the deadline. Raises ExpertError."""
         async for attempt in self._retries(deadline):
             with attempt:
-                text: list[str] = []
-                usage = Usage()
-                async with aclosing(
-                    self._negotiated(messages, deadline=deadline, schema=schema)
-                ) as pieces:
-                    async for piece in pieces:
-                        if isinstance(piece, Usage):
-                            usage = piece
-                        else:
-                            text.append(piece)
-        return Reply("".join(text), usage)
+                return await self._whole(messages, deadline, schema)
+        raise AssertionError("the last attempt returns or raises")
 
     async def stream(
         self, messages: Sequence[Message], *, deadline: float, schema: Schema | None = None
@@ -106,14 +97,7 @@ class ChatClient:
 
         Raises ExpertError. Closing the iterator closes the connection.
         """
-        async for attempt in self._retries(deadline):
-            with attempt:
-                pieces = self._negotiated(messages, deadline=deadline, schema=schema)
-                try:
-                    first = await anext(pieces)
-                except BaseException:
-                    await pieces.aclose()
-                    raise
+        first, pieces = await self._opened(messages, deadline, schema)
         async with aclosing(pieces):
             yield first
             async for piece in pieces:
@@ -123,6 +107,33 @@ class ChatClient:
         if self._made is not None:
             await self._made.close()
             self._made = None
+
+    async def _whole(
+        self, messages: Sequence[Message], deadline: float, schema: Schema | None
+    ) -> Reply:
+        text: list[str] = []
+        usage = Usage()
+        async with aclosing(self._negotiated(messages, deadline=deadline, schema=schema)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Usage):
+                    usage = piece
+                else:
+                    text.append(piece)
+        return Reply("".join(text), usage)
+
+    async def _opened(
+        self, messages: Sequence[Message], deadline: float, schema: Schema | None
+    ) -> tuple[Piece, AsyncGenerator[Piece, None]]:
+        """The first piece and the iterator of the others."""
+        async for attempt in self._retries(deadline):
+            with attempt:
+                pieces = self._negotiated(messages, deadline=deadline, schema=schema)
+                try:
+                    return await anext(pieces), pieces
+                except BaseException:
+                    await pieces.aclose()
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _retries(self, deadline: float) -> Any:
         left = max(0.01, deadline - self._clock())
@@ -185,6 +196,8 @@ class ChatClient:
                         yield text
                 if written > self.settings.max_answer:
                     raise ExpertFailed(f"{self.name} wrote without end; it was stopped")
+        if rest := thoughts.end():
+            yield rest
         _check_end(self.name, finish)
         asked = sum(len(m["content"]) for m in messages)
         counted = tokens or (-(-asked // 4), -(-written // 4))

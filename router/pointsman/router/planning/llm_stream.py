@@ -33,6 +33,10 @@ class ThoughtFilter:
         given, self._held = self._held, ""
         return given
 
+    def end(self) -> str:
+        """What was held back at the end of the text, when it turned out to be answer."""
+        return self._held if self._state == "unknown" else ""
+
 
 class TaskScanner:
     """Finds the complete objects of the top object's "tasks" array in JSON that comes in pieces.

@@ -1,0 +1,50 @@
+"""The gateway as an ASGI application."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from pointsman.experts.files import LocalFiles
+from pointsman.router.workspace import Workspace
+from pointsman.services.api import capabilities, chat, errors, files, health, runs
+from pointsman.services.api.gateway import ApiSettings, Gateway
+from pointsman.services.api.guard import Guard
+from pointsman.services.api.profiles import Profiles
+
+UI = Path(__file__).parent.parent / "ui"
+REVALIDATE = {"Cache-Control": "no-cache"}
+
+
+class Page(StaticFiles):
+    """The chat page's files; a browser asks each time whether they changed."""
+
+    def file_response(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def]
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers.update(REVALIDATE)
+        return response
+
+
+def create_app(
+    workspace: Workspace, files_: LocalFiles, settings: ApiSettings | None = None
+) -> FastAPI:
+    """The application. It owns neither the workspace nor the files; whoever made them closes them.
+
+    `app.state.gateway.closing` is to be set when the server begins to stop: open streams then end at
+    once. `pointsman.services.api.server.Server` does so.
+    """
+    gateway = Gateway(workspace, files_, settings or ApiSettings(), Profiles(files_))
+    app = FastAPI(title="Pointsman", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app.state.gateway = gateway
+    errors.install(app)
+    app.add_middleware(Guard, gateway=gateway)
+    for noun in (runs, files, chat, capabilities, health):
+        app.include_router(noun.router)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(UI / "index.html", headers=REVALIDATE)
+
+    app.mount("/ui", Page(directory=UI), name="ui")
+    return app

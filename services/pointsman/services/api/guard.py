@@ -1,0 +1,157 @@
+"""What stands in front of the routes: whose requests are answered, how large they may be, what goes out
+with every response, and the count of it all. Plain ASGI, so that streams pass through untouched.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pointsman.router.events import Fault
+from pointsman.services.api.errors import HostRefused, TooLarge, error_response
+from pointsman.services.api.gateway import Gateway
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY: Mapping[str, str] = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+UPLOAD_PATH = "/v1/files"
+DRAIN_SECONDS = 20.0
+DRAIN_FACTOR = 4
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port; brackets of an IPv6 address are taken off."""
+    return (urlsplit(f"//{host}").hostname or "").casefold()
+
+
+def refusal(headers: Headers, hosts: frozenset[str] | None) -> str | None:
+    """Why a request is not answered: a Host that is not ours (DNS rebinding), another site's Origin."""
+    try:
+        host = host_name(headers.get("host", ""))
+        origin = headers.get("origin")
+        source = None if origin is None else (urlsplit(origin).hostname or "").casefold()
+    except ValueError:
+        return "the Host or Origin header cannot be read"
+    if hosts is not None and host not in hosts:
+        return f"host {host!r} is not one that this server answers to; add it to the allowed hosts"
+    if source is not None and source not in (hosts if hosts is not None else {host}):
+        return f"requests from the site {origin!r} are not answered"
+    return None
+
+
+class BodyTooLarge(HTTPException):
+    """The body went past its limit in bytes; an HTTPException, so that the framework lets it through."""
+
+    def __init__(self, limit: int) -> None:
+        message = f"the body is larger than {readable(limit)}, the limit here; send less at once"
+        super().__init__(413, message)
+
+
+class Guard:
+    """Middleware in front of everything."""
+
+    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+        self.app = app
+        self.gateway = gateway
+        self.hosts = gateway.settings.hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = Exchange(scope, send, self.gateway)
+        headers = Headers(scope=scope)
+        why = refusal(headers, self.hosts)
+        if why is not None:
+            fault = Fault(HostRefused.code, why, "caller")
+            await error_response(scope["path"], fault, 403)(scope, receive, exchange.send)
+            return
+        settings = self.gateway.settings
+        upload = scope["path"] == UPLOAD_PATH
+        body = Body(receive, settings.max_upload_bytes if upload else settings.max_json_bytes)
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > body.limit:
+            await body.drain()
+            await too_large(scope["path"], body.limit)(scope, receive, exchange.send)
+            return
+        await self.app(scope, body.receive, exchange.send)
+
+
+def too_large(path: str, limit: int) -> Response:
+    return error_response(path, Fault(TooLarge.code, BodyTooLarge(limit).detail, "caller"), 413)
+
+
+class Body:
+    """A request's body that raises BodyTooLarge past a limit in bytes."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self.limit = limit
+        self.size = 0
+        self.more = True
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.size += len(message.get("body", b""))
+            self.more = message.get("more_body", False)
+            if self.size > self.limit:
+                await self.drain()
+                raise BodyTooLarge(self.limit)
+        return message
+
+    async def drain(self) -> None:
+        """Takes in and drops what is still coming, within reason: a client that is cut off while it
+        sends sees a broken connection and never reads why.
+        """
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self.more and self.size < self.limit * DRAIN_FACTOR:
+                    message = await self._receive()
+                    self.more = message.get("more_body", False)
+                    self.size += len(message.get("body", b""))
+        except TimeoutError:
+            return
+
+
+class Exchange:
+    """One response on its way out: adds the security headers and counts it."""
+
+    def __init__(self, scope: Scope, send: Send, gateway: Gateway) -> None:
+        self._scope = scope
+        self._send = send
+        self._gateway = gateway
+        self._started = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY.items():
+                headers.setdefault(name, value)
+            seconds = time.perf_counter() - self._started
+            route = getattr(self._scope.get("route"), "path", "other")
+            method = self._scope["method"]
+            self._gateway.telemetry.request(route, method, message["status"], seconds)
+        await self._send(message)
+
+
+def readable(size: int) -> str:
+    """A size in bytes in words: 1 MiB, 256 MiB, 900 bytes."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor:
+            return f"{size / factor:.4g} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,42 @@
+"""What planning knows of each stored file, worked out once per process and kept."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+from pointsman.experts.files import LocalFiles
+from pointsman.experts.profiles import profile
+from pointsman.router.values import FileId, FileProfile, FileRef
+
+KEPT = 2_000
+
+
+class Profiles:
+    """Profiles of stored files, by id; a file's content never changes."""
+
+    def __init__(self, files: LocalFiles) -> None:
+        self._files = files
+        self._known: OrderedDict[FileId, FileProfile] = OrderedDict()
+
+    async def of(self, ref: FileRef) -> FileProfile:
+        known = self._known.get(ref.id)
+        if known is None:
+            known = await asyncio.to_thread(profile, ref, self._files)
+            self._known[ref.id] = known
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return known
+
+    def forget(self, ref: FileRef) -> None:
+        self._known.pop(ref.id, None)
+
+
+def profile_json(known: FileProfile) -> dict[str, Any]:
+    """What clients are shown of a profile: no cells, no text."""
+    return {
+        "shape": known.shape,
+        "columns": [{"name": c.name, "type": c.type} for c in known.columns],
+        "row_count": known.row_count,
+        "sheets": list(known.sheets),
+        "error": known.error,
+    }

@@ -1,0 +1,466 @@
+"""Conditions in a question: values, comparisons, dates, missing cells, yes and no columns."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pointsman.router.planning.amounts import Amount
+from pointsman.router.planning.moments import Moment
+from pointsman.router.planning.table_context import NUMERIC, TEMPORAL, TableContext
+from pointsman.router.planning.table_links import Link, Links
+from pointsman.router.planning.table_marks import Mark, Marks
+from pointsman.router.planning.table_words import COMPARATIVES, stem
+from pointsman.router.values import Column, Json
+
+OPPOSITE = {
+    "eq": "ne", "ne": "eq", "gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "in": "not_in", "contains": "not_contains",
+}  # fmt: skip
+AVERAGED = frozenset(
+    "price salary rating age temperature score weight height humidity grade rate percent".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One predicate. `column` None: the number of rows of a group (a condition on groups).
+
+    `function`: set when the condition is on an aggregate of the column ("average salary above 5000").
+    """
+
+    column: str | None
+    op: str
+    value: Json = None
+    function: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        made: dict[str, Any] = {"column": self.column, "op": self.op}
+        if self.op not in ("is_null", "not_null"):
+            made["value"] = self.value
+        return made
+
+
+class Conditions:
+    """Takes the conditions out of the marks of one question."""
+
+    def __init__(self, marks: Marks, links: Links, table: TableContext) -> None:
+        self.marks, self.links, self.table = marks, links, table
+        self.found: list[Condition] = []
+        self.alternatives = False
+
+    def read(self) -> list[Condition]:
+        self._missing()
+        self._texts()
+        self._numbers()
+        self._moments()
+        self._values()
+        self._truths()
+        return self.found
+
+    def _negated(self, index: int) -> bool:
+        """Whether "not" or the like stands right before a mark."""
+        at = self.marks.before(index, "stop")
+        if self.marks.kind(at) == "column" and self.marks.items[at].links[0].column.name:
+            further = self.marks.before(at, "stop")
+            at = further if self.marks.kind(further) == "not" else at
+        if self.marks.kind(at) == "not" or self.marks.word(at) in ("without", "unknown"):
+            self.marks.use(at)
+            return True
+        return False
+
+    def _missing(self) -> None:
+        for i, mark in enumerate(self.marks.items):
+            if mark.kind == "present" or (mark.kind == "missing" and mark.word != "without"):
+                at = self._near_column(i)
+                if at is not None:
+                    positive = mark.kind == "present" or self._negated(i)
+                    self._null(at, i, positive)
+            elif mark.word in ("without", "no") and mark.kind in ("missing", "not"):
+                at = self.marks.next_of(i, "stop")
+                if (
+                    self.marks.kind(at) == "column"
+                    and not self.table.truth_values(self.marks.items[at].links[0].column)
+                    and self.marks.kind(self.marks.next_of(at, "stop")) not in ("value", "amount")
+                ):
+                    self._null(at, i, False)
+
+    def _null(self, column: int, word: int, filled: bool) -> None:
+        name = self.marks.items[column].links[0].column.name
+        self.found.append(Condition(name, "not_null" if filled else "is_null"))
+        self.marks.use(column, word)
+
+    def _near_column(self, index: int) -> int | None:
+        before, after = (
+            self.marks.before(index, "stop", "not", "wh"),
+            self.marks.next_of(index, "stop"),
+        )
+        for at in (
+            (after, before)
+            if self.marks.word(index) in ("missing", "lacking", "lack", "lacks", "unknown")
+            else (before, after)
+        ):
+            if self.marks.kind(at) == "column" and at not in self.marks.used:
+                return at
+        return None
+
+    def _texts(self) -> None:
+        for i, mark in enumerate(self.marks.items):
+            if mark.kind != "text_op" or i in self.marks.used:
+                continue
+            target = (
+                self.marks.next_of(i, "stop")
+                if self.marks.kind(i + 1) == "stop"
+                and self.marks.word(i + 1) in ("the", "letter", "word")
+                else i + 1
+            )
+            if target >= len(self.marks.items):
+                continue
+            at = self.marks.before(i, "stop", "not", "wh")
+            column = (
+                self.marks.items[at].links[0].column
+                if self.marks.kind(at) == "column"
+                else self._name_column()
+            )
+            if column is None:
+                continue
+            item = self.marks.items[target]
+            value = item.value if item.kind == "quote" else self.marks.text[item.start : item.end]
+            op = OPPOSITE.get(mark.value, mark.value) if self._negated(i) else mark.value
+            self.found.append(Condition(column.name, op, value))
+            self.marks.use(i, target, at if self.marks.kind(at) == "column" else i)
+
+    def _name_column(self) -> Column | None:
+        texts = self.links.typed(frozenset({"text"}))
+        named = [c for c in texts if "name" in c.name.lower()]
+        return next(iter([*named, *self.links.people(), *texts]), None)
+
+    def _numbers(self) -> None:
+        items = self.marks.items
+        for i, mark in enumerate(items):
+            if mark.kind == "comparison" and i not in self.marks.used:
+                self._comparison(i)
+            elif mark.word in COMPARATIVES and self.marks.word(i + 1) == "than":
+                self._comparative(i)
+            elif mark.word in ("between", "from") and self.marks.kind(i + 1) == "amount":
+                self._between(i)
+        for i, mark in enumerate(items):
+            if mark.kind == "amount" and i not in self.marks.used:
+                self._equals(i)
+
+    def _comparison(self, i: int) -> None:
+        if str(self.marks.items[i].value).startswith("post"):
+            at, op = i - 1, str(self.marks.items[i].value)[5:]
+        else:
+            at, op = self.marks.next_of(i, "stop"), str(self.marks.items[i].value)
+        amount = self.marks.items[at] if 0 <= at < len(self.marks.items) else None
+        if amount is None or amount.kind != "amount" or at in self.marks.used:
+            return
+        if self._negated(min(i, at)):
+            op = OPPOSITE[op]
+        self._compare(min(i, at), max(i, at), op, amount.value.as_json(), amount.value.unit)
+        self.marks.use(i, at)
+
+    def _comparative(self, i: int) -> None:
+        op, concepts = COMPARATIVES[self.marks.word(i)]
+        at = self.marks.next_of(i + 1, "stop")
+        if self.marks.kind(at) != "amount":
+            return
+        links = [k for k in self.links.with_concept(*concepts) if k.column.type in NUMERIC]
+        if links:
+            self.found.append(
+                Condition(links[0].column.name, op, self.marks.items[at].value.as_json())
+            )
+            self.marks.use(
+                i, at, at + 1 if self.marks.word(at + 1) in ("years", "year", "old") else at
+            )
+
+    def _between(self, i: int) -> None:
+        marks = self.marks
+        link = marks.word(i + 2)
+        if marks.kind(i + 3) != "amount" or link not in ("and", "to"):
+            return
+        low, high = marks.items[i + 1].value, marks.items[i + 3].value
+        self._compare(i, i + 3, "between", [low.as_json(), high.as_json()], low.unit or high.unit)
+        marks.use(i, i + 1, i + 2, i + 3)
+
+    def _compare(self, first: int, last: int, op: str, value: Json, unit: str | None) -> None:
+        """Finds what is compared: the noun after the number, the column before it, or one by its unit."""
+        marks = self.marks
+        after, before = marks.next_of(last, "stop"), marks.before(first, "stop", "wh", "not")
+        counted = marks.kind(last + 1) in ("rows", "column", "word")
+        if counted and self._counts_rows(last + 1):
+            self.found.append(Condition(None, op, value))
+            marks.use(last + 1)
+            return
+        for at in (last + 1, before, after):
+            if marks.kind(at) == "column":
+                link = self.numeric(marks.items[at].links)
+                if link and (at != last + 1 or not unit):
+                    fn = marks.before(at, "stop")
+                    function = (
+                        str(marks.items[fn].value)
+                        if marks.kind(fn) == "function" and self._on_groups(fn)
+                        else None
+                    )
+                    self.found.append(Condition(link.column.name, op, value, function))
+                    marks.use(at, fn if function else at, certainty=link.certainty)
+                    return
+        column = self._by_unit(unit)
+        if column is not None:
+            self.found.append(Condition(column.name, op, value))
+
+    def _on_groups(self, function: int) -> bool:
+        """ "departments with an average salary above 50" asks of groups."""
+        before = self.marks.before(function, "stop")
+        return (
+            any(
+                self.marks.word(i) in ("with", "where", "whose", "having")
+                for i in range(max(0, function - 3), function)
+            )
+            or self.marks.kind(before) == "wh"
+        )
+
+    def _counts_rows(self, index: int) -> bool:
+        mark = self.marks.items[index]
+        if mark.kind == "rows":
+            return True
+        return mark.kind == "column" and (
+            self.links.is_row_noun(mark.word) and mark.links[0].column.type not in NUMERIC
+        )
+
+    def numeric(self, links: tuple[Link, ...]) -> Link | None:
+        """The most certain numeric column that is no identifier."""
+        fitting = [
+            k for k in links if k.column.type in NUMERIC and not self.links.is_identifier(k.column)
+        ]
+        return fitting[0] if fitting else None
+
+    def _by_unit(self, unit: str | None) -> Column | None:
+        numeric = [c for c in self.links.typed(NUMERIC) if not self.links.is_identifier(c)]
+        if unit not in (None, "%") or len(numeric) > 1:
+            links = [
+                k
+                for k in self.links.with_concept("price", "revenue", "salary")
+                if k.column in numeric
+            ]
+            return links[0].column if links else None
+        return numeric[0] if len(numeric) == 1 else None
+
+    def _equals(self, i: int) -> None:
+        """ "3 bedrooms", "age 30", "rating is 5", "in grade 10"."""
+        marks, amount = self.marks, self.marks.items[i].value
+        assert isinstance(amount, Amount)
+        nearby = ((marks.before(i, "stop"), "before"), (i + 1, "after"))
+        for at, side in nearby:
+            near = marks.kind(at) == "column" and (side == "after" or i - at <= 2)
+            link = self.numeric(marks.items[at].links) if near else None
+            if link and at not in marks.used and not (side == "before" and self._limits(at)):
+                if side == "after" and self._limits(i):
+                    continue
+                self.found.append(
+                    Condition(
+                        link.column.name, "ne" if self._negated(i) else "eq", amount.as_json()
+                    )
+                )
+                marks.use(i, at, certainty=link.certainty)
+                return
+
+    def _limits(self, index: int) -> bool:
+        before = self.marks.before(index, "stop")
+        return (
+            self.marks.kind(before) in ("superlative", "group", "sort")
+            or self.marks.word(before) in ("top", "first", "last")
+            or self.marks.word(index - 1) in ("first", "top", "last", "show", "me")
+        )
+
+    def _moments(self) -> None:
+        for i, mark in enumerate(self.marks.items):
+            if mark.kind != "moment" or i in self.marks.used:
+                continue
+            moment: Moment = mark.value
+            column = self._date_column(i, moment)
+            if column is None:
+                continue
+            if column.type in NUMERIC:
+                self._year(column, moment)
+            else:
+                self._date(column, self._in_data(column, moment), self._negated(i))
+            self.marks.use(i)
+
+    def _date_column(self, index: int, moment: Moment) -> Column | None:
+        dates = self.links.typed(TEMPORAL)
+        years = [
+            c
+            for c in self.links.typed(NUMERIC)
+            if {"year", "built"} & {stem(w) for w in c.name.lower().split("_")}
+        ]
+        for at in (self.marks.before(index, "stop", "wh", "not", "comparison"), index + 1):
+            if 0 <= at < len(self.marks.items):
+                mark = self.marks.items[at]
+                for link in mark.links or self.links.columns((mark.word,), 0.6):
+                    if link.column in dates or (
+                        link.column in years and moment.grain in ("year", "decade", "span")
+                    ):
+                        self.marks.use(at, certainty=link.certainty)
+                        return link.column
+        for mark in self.marks.items:
+            for link in (
+                self.links.columns((mark.word,), 0.7)
+                if mark.kind in ("word", "column", "value", "stop")
+                else ()
+            ):
+                if link.column in dates:
+                    return link.column
+        return next(
+            iter(dates),
+            next(iter(years), None) if moment.grain in ("year", "decade", "span") else None,
+        )
+
+    def _in_data(self, column: Column, moment: Moment) -> Moment:
+        """A month without a year means the latest such month that the table has."""
+        known = [str(v) for v in self.table.values(column.name)]
+        years = sorted({int(v[:4]) for v in known if v[:4].isdigit()}, reverse=True)
+        if moment.year_given or not years or moment.first is None:
+            return moment
+        with_month = [
+            y for y in years if any(v.startswith(f"{y}-{moment.first.month:02d}") for v in known)
+        ]
+        return moment.moved_to_year((with_month or years)[0])
+
+    def _date(self, column: Column, moment: Moment, negated: bool) -> None:
+        first, last = moment.iso()
+        if first and last:
+            if negated:
+                self.found.append(Condition(column.name, "lt", first))
+            elif first == last:
+                self.found.append(
+                    Condition(
+                        column.name,
+                        "eq" if column.type == "date" else "between",
+                        first if column.type == "date" else [first, last + "T23:59:59"],
+                    )
+                )
+            else:
+                self.found.append(
+                    Condition(
+                        column.name,
+                        "between",
+                        [first, last if column.type == "date" else last + "T23:59:59"],
+                    )
+                )
+        elif first:
+            self.found.append(Condition(column.name, "ge", first))
+        elif moment.last:
+            self.found.append(
+                Condition(
+                    column.name, "lt", date.fromordinal(moment.last.toordinal() + 1).isoformat()
+                )
+            )
+
+    def _year(self, column: Column, moment: Moment) -> None:
+        first = moment.first.year if moment.first else None
+        last = moment.last.year if moment.last else None
+        if first is not None and last is not None:
+            op, value = ("eq", first) if first == last else ("between", [first, last])
+            self.found.append(Condition(column.name, op, value))  # type: ignore[arg-type]
+        elif first is not None:
+            self.found.append(Condition(column.name, "ge", first))
+        else:
+            self.found.append(Condition(column.name, "le", last))
+
+    def _values(self) -> None:
+        by_column: dict[str, list[tuple[Json, bool, bool]]] = {}
+        for i, mark in enumerate(self.marks.items):
+            if i in self.marks.used or not (mark.values and mark.kind in ("value", "quote")):
+                continue
+            chosen = self._choose_value(i, mark)
+            negated = self._negated(i) or self._carried(i, by_column)
+            part = (
+                chosen.part and len({v.value for v in mark.values if v.column == chosen.column}) > 1
+            )
+            value = mark.value if part else chosen.value
+            by_column.setdefault(chosen.column.name, []).append((value, negated, part))
+            self.marks.use(i)
+            self._use_column_beside(i, chosen.column)
+        for column, chosen_values in by_column.items():
+            self._add_values(column, chosen_values)
+
+    def _carried(self, index: int, chosen: dict[str, list[tuple[Json, bool, bool]]]) -> bool:
+        """A negation reaches over "or" and "and": "not shipped or pending"."""
+        before = self.marks.before(index, "stop")
+        if self.marks.kind(before) not in ("and", "or"):
+            return False
+        last = [values[-1][1] for values in chosen.values() if values]
+        return bool(
+            last and last[-1] and self.marks.kind(self.marks.before(before, "stop")) == "value"
+        )
+
+    def _choose_value(self, index: int, mark: Mark) -> Any:
+        """Of several columns that hold the value, the one that is named beside it, else by preposition."""
+        preposition = self.marks.word(index - 1)
+        for at in (self.marks.before(index, "stop"), self.marks.next_of(index, "stop")):
+            named = (
+                {k.column.name for k in self.marks.items[at].links}
+                if self.marks.kind(at) == "column"
+                else set()
+            )
+            for value in mark.values:
+                if value.column.name in named:
+                    return value
+        wanted = {
+            "from": ("origin", "departure", "source", "from"),
+            "to": ("destination", "arrival", "to"),
+        }.get(preposition, ())
+        for value in mark.values:
+            if any(k.column == value.column for w in wanted for k in self.links.columns((w,), 0.7)):
+                return value
+        return max(mark.values, key=lambda v: v.certainty)
+
+    def _use_column_beside(self, index: int, column: Column) -> None:
+        for at in (
+            self.marks.before(index, "stop", "comparison"),
+            self.marks.next_of(index, "stop"),
+        ):
+            if (
+                self.marks.kind(at) == "column"
+                and at not in self.marks.used
+                and any(k.column == column for k in self.marks.items[at].links[:2])
+            ):
+                if self.marks.kind(at - 1) == "group" or self.marks.kind(at - 1) == "wh":
+                    continue
+                self.marks.use(at)
+                if self.marks.kind(at + 1) == "comparison":
+                    self.marks.use(at + 1)
+                return
+
+    def _add_values(self, column: str, chosen: list[tuple[Json, bool, bool]]) -> None:
+        for negated in (False, True):
+            values = list(dict.fromkeys(v for v, n, part in chosen if n == negated and not part))  # type: ignore[type-var]
+            if len(values) == 1:
+                self.found.append(Condition(column, "ne" if negated else "eq", values[0]))
+            elif values:
+                self.found.append(Condition(column, "not_in" if negated else "in", values))
+        for value, negated, part in chosen:
+            if part:
+                self.found.append(
+                    Condition(column, "not_contains" if negated else "contains", value)
+                )
+
+    def _truths(self) -> None:
+        """ "customers who churned", "not active", "remote employees": a two-valued column named as a word."""
+        for i, mark in enumerate(self.marks.items):
+            if (
+                mark.kind != "column"
+                or i in self.marks.used
+                or self.marks.kind(i - 1) in ("group", "function")
+            ):
+                continue
+            truth = self.table.truth_values(mark.links[0].column)
+            if truth is None or self.marks.kind(self.marks.before(i, "stop")) in ("group",):
+                continue
+            if any(m.kind == "chart" for m in self.marks.items):
+                continue
+            negated = self._negated(i)
+            self.found.append(
+                Condition(mark.links[0].column.name, "eq", truth[1] if negated else truth[0])
+            )
+            self.marks.use(i)

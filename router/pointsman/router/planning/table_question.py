@@ -1,0 +1,120 @@
+"""Questions about a table, in any wording, as steps over the table's capabilities.
+
+    found = await understand("top 5 products by revenue in 2025", table, now=now, embedder=embedder)
+    found.steps       # one table.aggregate: sum of amount by product, where ..., limit 5
+
+Words are linked to columns and values by form first and by meaning (the embedder) only where form does
+not settle it. What is not explained is said in `leftover` and `missing`; it is never replaced by a guess.
+"""
+
+from datetime import datetime
+from dataclasses import replace
+
+from pointsman.router.planning.base import Embedder
+from pointsman.router.planning.table_context import Step, TableContext, TableQuestion
+from pointsman.router.planning.table_links import Link, Links
+from pointsman.router.planning.table_marks import Marks, content_share, marks_of
+from pointsman.router.planning.table_meaning import link_by_meaning
+from pointsman.router.planning.table_reading import Reader
+from pointsman.router.planning.table_steps import about_table, steps_of
+
+__all__ = ["Step", "TableContext", "TableQuestion", "understand"]
+
+MAX_TEXT = 2_000
+
+
+async def understand(
+    text: str,
+    table: TableContext,
+    *,
+    now: datetime,
+    embedder: Embedder,
+    refers_back: bool = False,
+) -> TableQuestion | None:
+    """The steps that answer a question about a table; None when it asks nothing of the table.
+
+    refers_back: the text goes on from an earlier result ("only Germany", "now by region"), so a condition
+    or a grouping alone is a question. Never raises because of the text.
+    """
+    if not text.strip() or not table.columns or len(text) > MAX_TEXT:
+        return None
+    links = Links(table)
+    marks = await link_by_meaning(marks_of(text, links, now), links, embedder)
+    steps = about_table(text, marks, links, table)
+    missing: str | None = None
+    if not steps:
+        reader = Reader(marks, links, table)
+        reading = reader.read()
+        missing = reading.missing
+        reading.any_of = _alternatives(marks, len({c.column for c in reading.where}))
+        steps = _with_all_columns(steps_of(reading), table)
+    share, leftover = content_share(marks)
+    if not steps or not _anchored(marks, refers_back):
+        return None
+    missing = missing or _asked_for(marks, leftover)
+    used = tuple((marks.items[i].start, marks.items[i].end) for i in sorted(marks.used))
+    score = share * (0.5 if missing else 1.0)
+    return TableQuestion(steps, round(min(score, 1.0), 4), used, leftover, missing)
+
+
+def _with_all_columns(steps: tuple[Step, ...], table: TableContext) -> tuple[Step, ...]:
+    """ "Show the first 10" selects every column."""
+    names = [c.name for c in table.columns]
+    return tuple(
+        replace(s, arguments=s.arguments | {"columns": names})
+        if s.capability == "table.select" and not s.arguments["columns"]
+        else s
+        for s in steps
+    )
+
+
+def _alternatives(marks: Marks, columns: int) -> bool:
+    """Whether conditions on different columns are joined by "or"."""
+    return columns > 1 and any(
+        m.kind == "or" and i not in marks.used for i, m in enumerate(marks.items)
+    )
+
+
+def _anchored(marks: Marks, refers_back: bool) -> bool:
+    """Whether anything in the text is the table's: a column, a value, a row, or an operation on it."""
+    kinds = {marks.items[i].kind for i in marks.used}
+    if kinds & {"column", "value"} or refers_back:
+        return bool(kinds)
+    generic = any(
+        m.kind == "rows"
+        or m.word in ("rows", "row", "records", "columns", "table", "data", "first")
+        for m in marks.items
+    )
+    operations = kinds & {
+        "function",
+        "amount",
+        "moment",
+        "superlative",
+        "chart",
+        "grain",
+        "comparison",
+        "missing",
+    }
+    return generic and bool(kinds) or bool(operations and kinds & {"moment", "function"})
+
+
+def _asked_for(marks: Marks, leftover: tuple[str, ...]) -> str | None:
+    """What was to be measured, grouped by or filtered on, but is not a column or value of the table."""
+    for i, mark in enumerate(marks.items):
+        if mark.kind != "word" or i in marks.used:
+            continue
+        before = marks.before(i, "stop")
+        if (
+            marks.kind(before)
+            in ("function", "group", "superlative", "comparison", "wh", "not", "missing", "chart")
+            or (marks.kind(marks.next_of(i, "stop")) in ("group", "comparison", "grain"))
+            or mark.value[:1].isupper()
+            and i > 0
+        ):
+            return str(mark.word)
+    return None
+
+
+def linked(links: tuple[Link, ...]) -> Link | None:
+    """The most certain link."""
+    return links[0] if links else None

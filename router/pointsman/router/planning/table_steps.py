@@ -1,0 +1,223 @@
+"""From the parts of a question to steps over the table's capabilities."""
+
+import re
+from typing import Any
+
+from pointsman.router.planning.table_conditions import Condition
+from pointsman.router.planning.table_context import Step, TableContext
+from pointsman.router.planning.table_links import Links
+from pointsman.router.planning.table_marks import Marks
+from pointsman.router.planning.table_reading import Reading, measure_json, measure_name
+
+_WORDS = {
+    "eq": "is", "ne": "is not", "gt": "over", "ge": "at least", "lt": "under", "le": "at most", "contains": "contains",
+    "not_contains": "does not contain", "starts_with": "starts with", "ends_with": "ends with", "in": "is one of",
+    "not_in": "is none of", "between": "between", "is_null": "is missing", "not_null": "is given",
+}  # fmt: skip
+
+_ABOUT_TABLE: tuple[tuple[str, str], ...] = (
+    ("size", r"\bhow\s+(?:many\s+(?:rows?\s+and\s+columns?|columns?(?:\s+and\s+rows?)?)\b|(?:big|large|long)\s+is\b)|\bnumber\s+of\s+columns\b"),
+    ("columns", r"\b(?:what|which|list|show|name)\b.{0,24}\b(?:columns|fields|headers|variables)\b(?!\s+(?:is|has|with)\b)|\bcolumn\s+names\b|\bschema\b"),
+    ("correlate", r"\bcorrelat\w*\b|\brelationship\s+between\b|\brelated\s+to\s+each\s+other\b"),
+    ("outliers", r"\boutliers?\b|\banomal(?:y|ies|ous)\b|\bunusual(?:ly)?\b|\bextreme\s+values?\b"),
+    ("duplicates", r"\bduplicate[sd]?\b|\bdoubles\b|\brepeated\s+(?:rows|records|entries)\b"),
+    ("describe", r"\bdescribe\b|\b(?:summary\s+)?statistics\b|\bstats\b|\b(?:overview|profile)\s+of\b|\bsummar(?:y|i[sz]e)\b.{0,16}\b(?:table|dataset|data|columns?|file|csv)\b"),
+)  # fmt: skip
+_PATTERNS = tuple((kind, re.compile(p, re.IGNORECASE)) for kind, p in _ABOUT_TABLE)
+
+
+def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> tuple[Step, ...]:
+    """Steps of a question about the table as a whole; none when it is another question."""
+    for kind, pattern in _PATTERNS:
+        match = pattern.search(text)
+        if match is None:
+            continue
+        named = [
+            links_of.column for m in marks.items if m.kind == "column" for links_of in m.links[:1]
+        ]
+        numeric = [
+            link.column.name
+            for m in marks.items
+            if m.kind == "column"
+            for link in [next((k for k in m.links if k.column.type in ("integer", "number")), None)]
+            if link is not None
+        ]
+        step = _table_step(kind, [c.name for c in named], numeric, links)
+        if step is None:
+            continue
+        for i, mark in enumerate(marks.items):
+            inside = mark.start < match.end() and match.start() < mark.end
+            if inside or mark.kind in ("column", "rows"):
+                marks.use(i)
+        return (step,)
+    return ()
+
+
+def _table_step(kind: str, named: list[str], numeric: list[str], links: Links) -> Step | None:
+    match kind:
+        case "size" | "columns":
+            return Step("table.describe", {}, "Describe the columns")
+        case "correlate":
+            columns = list(dict.fromkeys(numeric))
+            if len(columns) == 1:
+                columns = []
+            arguments: dict[str, Any] = {"columns": columns} if columns else {}
+            return Step(
+                "table.correlate", arguments, "Correlate " + (" and ".join(columns) or "numbers")
+            )
+        case "outliers":
+            if not numeric:
+                candidates = [
+                    c.name
+                    for c in links.typed(frozenset({"integer", "number"}))
+                    if not links.is_identifier(c)
+                ]
+                numeric = candidates if len(candidates) == 1 else []
+            return (
+                Step("table.outliers", {"column": numeric[0]}, f"Find outliers in {numeric[0]}")
+                if numeric
+                else None
+            )
+        case "duplicates":
+            columns = list(dict.fromkeys(named))
+            return Step(
+                "table.duplicates", {"columns": columns} if columns else {}, "Find duplicate rows"
+            )
+        case _:
+            columns = list(dict.fromkeys(named))
+            return Step(
+                "table.describe", {"columns": columns} if columns else {}, "Describe the table"
+            )
+
+
+def steps_of(reading: Reading) -> tuple[Step, ...]:
+    """The shortest chain of steps that gives what was asked."""
+    if reading.aggregates:
+        steps = _aggregated(reading)
+    else:
+        steps = _rows(reading)
+    if reading.chart:
+        steps.append(_chart(reading))
+    return tuple(steps)
+
+
+def _rows(reading: Reading) -> list[Step]:
+    steps: list[Step] = []
+    if reading.where:
+        arguments: dict[str, Any] = {"where": [c.to_json() for c in reading.where]}
+        if reading.any_of:
+            arguments["match"] = "any"
+        steps.append(Step("table.filter", arguments, "Keep rows where " + _said(reading.where)))
+    if reading.sort is not None:
+        arguments = {"by": reading.sort, "descending": reading.descending}
+        if reading.limit:
+            arguments["limit"] = reading.limit
+        steps.append(Step("table.sort", arguments, f"Sort by {reading.sort}"))
+    elif (reading.select and not reading.chart and (reading.distinct or not reading.where)) or (
+        reading.limit and not reading.chart
+    ):
+        arguments = (
+            {"columns": list(dict.fromkeys(reading.select))} if reading.select else {"columns": []}
+        )
+        if reading.distinct:
+            arguments["distinct"] = True
+        if reading.limit:
+            arguments["limit"] = reading.limit
+        steps.append(
+            Step("table.select", arguments, "Show " + (", ".join(reading.select) or "rows"))
+        )
+    return steps
+
+
+def _aggregated(reading: Reading) -> list[Step]:
+    steps: list[Step] = []
+    for condition in reading.having:
+        reading.measure(condition.function or "count", condition.column)
+    measures = reading.measures or [("count", None)]
+    arguments: dict[str, Any] = {"measures": [measure_json(f, c) for f, c in measures]}
+    if reading.groups:
+        arguments["by"] = [
+            {"column": c, "grain": g} if g else {"column": c} for c, g in reading.groups
+        ]
+    if reading.where and reading.any_of and len(reading.where) > 1:
+        steps.append(
+            Step(
+                "table.filter",
+                {"where": [c.to_json() for c in reading.where], "match": "any"},
+                "Keep rows where " + _said(reading.where),
+            )
+        )
+    elif reading.where:
+        arguments["where"] = [c.to_json() for c in reading.where]
+    first = measure_name(*measures[0])
+    if reading.ordered and reading.groups:
+        arguments |= {"sort": _sort_name(reading, first), "descending": reading.descending}
+    if reading.limit and reading.groups and not reading.having:
+        arguments["limit"] = reading.limit
+    steps.append(Step("table.aggregate", arguments, _title(reading, measures)))
+    if reading.having:
+        after = [
+            {"column": measure_name(c.function or "count", c.column), "op": c.op, "value": c.value}
+            for c in reading.having
+        ]
+        steps.append(Step("table.filter", {"where": after}, "Keep groups that match"))
+    elif reading.share_of is not None and reading.groups:
+        steps.append(
+            Step(
+                "table.filter",
+                {"where": [reading.share_of.to_json()]},
+                "Keep " + _said([reading.share_of]),
+            )
+        )
+    return steps
+
+
+def _sort_name(reading: Reading, first: str) -> str:
+    if reading.sort is None:
+        return first
+    for function, column in reading.measures:
+        if column == reading.sort:
+            return measure_name(function, column)
+    for column, grain in reading.groups:
+        if column == reading.sort:
+            return group_name(column, grain)
+    return first
+
+
+def group_name(column: str, grain: str | None) -> str:
+    """The name of a group's column in the result."""
+    return f"{grain} of {column}" if grain else column
+
+
+def _chart(reading: Reading) -> Step:
+    arguments: dict[str, Any] = {"kind": reading.chart}
+    if reading.aggregates and reading.groups:
+        arguments["x"] = group_name(*reading.groups[0])
+        arguments["y"] = measure_name(*(reading.measures or [("count", None)])[0])
+    elif reading.chart_columns:
+        columns = reading.chart_columns
+        if reading.chart == "auto":
+            arguments["kind"] = "scatter" if len(columns) > 1 else "histogram"
+        if len(columns) > 1:
+            # "plot price against weight": the first is the vertical axis.
+            arguments |= {"x": columns[1], "y": columns[0]}
+        else:
+            arguments["x"] = columns[0]
+    return Step("chart.draw", arguments, "Draw a chart")
+
+
+def _title(reading: Reading, measures: list[tuple[str, str | None]]) -> str:
+    what = ", ".join(measure_name(f, c) for f, c in measures)
+    groups = ", ".join(group_name(c, g) for c, g in reading.groups)
+    title = what[:1].upper() + what[1:] + (f" by {groups}" if groups else "")
+    return title + (f" where {_said(reading.where)}" if reading.where else "")
+
+
+def _said(conditions: list[Condition]) -> str:
+    parts = []
+    for c in conditions:
+        value = " and ".join(map(str, c.value)) if isinstance(c.value, list) else c.value
+        parts.append(
+            f"{c.column} {_WORDS[c.op]}" + ("" if c.op in ("is_null", "not_null") else f" {value}")
+        )
+    return " and ".join(parts)

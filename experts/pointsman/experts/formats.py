@@ -26,6 +26,11 @@ MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+WESTERN: Final = frozenset(
+    "ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛàâçèéêëîïôùûŒœÁÍÓÚÑáíóúñ¿¡ÅÆØåæøÃÕãõÌÒìò€£§°©®™–—‘’“”„«»…·•\u00a0"
+)
+"""Characters of Windows-1252 that Western languages use; a text with others is in another encoding."""
+
 DELIMITERS: Final = ",\t;|"
 
 
@@ -186,18 +191,18 @@ def encoding_of(head: bytes, name: str) -> str:
 
 
 def _legacy(head: bytes, name: str) -> str:
+    """Windows' Western code page when its reading makes Western words, else what is most likely."""
     from charset_normalizer import from_bytes
 
-    high = sum(b >= 128 for b in head) / len(head)
-    if high < 0.15:
-        try:
-            head.decode("cp1252")
-        except UnicodeDecodeError:
-            return (
-                "latin-1" if high < 0.05 else _guessed(head, name, from_bytes(head[:16384]).best())
-            )
+    high = {c for c in head.decode("cp1252", "replace") if c > "\x7f"}
+    foreign = {c for c in high if c not in WESTERN}
+    share = sum(b >= 128 for b in head) / len(head)
+    if not foreign and share < 0.4:
         return "cp1252"
-    return _guessed(head, name, from_bytes(head[:16384]).best())
+    best = from_bytes(head[:16384]).best()
+    if best is None and share < 0.05:
+        return "latin-1"
+    return _guessed(head, name, best)
 
 
 def _guessed(head: bytes, name: str, best: object) -> str:

@@ -45,7 +45,9 @@ def _of_table(ref: FileRef, files: Files) -> FileProfile:
         path = files.path(ref)
         large = path.stat().st_size > LARGE
         opened = open_table(database, path, ref.name, sampled=large)
-        count = int(database.run(f"SELECT count(*) FROM ({opened.select})")[0][0])
+        count = opened.row_count
+        if count is None:
+            count = int(database.run(f"SELECT count(*) FROM ({opened.select})")[0][0])
         samples, complete = _samples(database, opened, large=large)
     return FileProfile(
         ref,

@@ -49,6 +49,7 @@ class Opened:
     select: str
     sheets: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    row_count: int | None = None
 
 
 def open_table(
@@ -85,6 +86,7 @@ class _Raw:
 
     names: tuple[str, ...]
     relation: str
+    row_count: int
     notes: tuple[str, ...] = ()
 
 
@@ -92,7 +94,7 @@ def _opened(raw: _Raw, found: Sequence[Reading | None], sheets: tuple[str, ...])
     types: list[ColumnType] = [r.type if r else "text" for r in found]
     notes = [f"{n}: {r.note}" for n, r in zip(raw.names, found, strict=True) if r and r.note]
     columns = tuple(Column(n, t) for n, t in zip(raw.names, types, strict=True))
-    return Opened(columns, typed(raw.relation, found), sheets, (*raw.notes, *notes))
+    return Opened(columns, typed(raw.relation, found), sheets, (*raw.notes, *notes), raw.row_count)
 
 
 def _parquet(database: Database, path: Path, name: str) -> Opened:
@@ -136,7 +138,7 @@ def _delimited(database: Database, path: Path, name: str, form: Format) -> _Raw:
     if raw is None:
         raise BadFile(name, "its lines cannot be cut into cells; save it again as CSV")
     note = f"lines mended that had too many or too few cells: {mended:,}" if mended else ""
-    return _Raw(raw.names, raw.relation, (note,) if note else ())
+    return _Raw(raw.names, raw.relation, raw.row_count, (note,) if note else ())
 
 
 def _scanned(database: Database, path: str, dialect: Dialect, names: Sequence[str]) -> _Raw | None:
@@ -150,10 +152,10 @@ def _scanned(database: Database, path: str, dialect: Dialect, names: Sequence[st
         f"skip = {dialect.skip}, max_line_size = {FIELD_LIMIT}, columns = {{{columns}}})"
     )
     try:
-        database.run("SELECT count(*) FROM raw")
+        count = int(database.run("SELECT count(*) FROM raw")[0][0])
     except duckdb.Error:
         return None
-    return _Raw(tuple(names), "raw")
+    return _Raw(tuple(names), "raw", count)
 
 
 def _one_column(database: Database, path: Path, name: str, *, prose: bool) -> _Raw:
@@ -298,11 +300,13 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         return False
     first = [c.strip() for c in rows[0]]
     filled = [c for c in first if c]
-    if not filled or len({c.casefold() for c in filled}) < len(filled):
+    if not filled:
         return False
     if any(_is_value(c) for c in filled) and not _all_years(first):
         return False
     body = rows[1:]
+    if len({c.casefold() for c in filled}) < len(filled):
+        return any(_is_value(c.strip()) for r in body for c in r)
     if any(r[i].strip() == c for r in body for i, c in enumerate(first) if c and i < len(r)):
         return False
     if len(first) == 1:

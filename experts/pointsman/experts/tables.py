@@ -172,7 +172,7 @@ def document_of(value: Any, files: Files) -> list[tuple[str | None, str]]:
         return [(None, value)]
     texts, table = texts_of(value, None, files)
     names = [_folded(c.name) for c in table.columns]
-    if is_kind(value, "table") and "file" in names and "text" in names:
+    if not isinstance(value, list | tuple) and "file" in names and "text" in names:
         name, text = names.index("file"), names.index("text")
         return [(_name(r[name]), _text(r[text])) for r in table.rows]
     return [(None, "\n".join(texts))]

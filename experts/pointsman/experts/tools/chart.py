@@ -278,11 +278,14 @@ def render(
     timed = across[1].type in TIMED
     base = alt.Chart(alt.InlineData(values=rows), title=alt.TitleParams(_cut(heading, 90)))
     x_title, y_title = _cut(labels[0], 60), _cut(labels[1], 60)
-    number = alt.Y("y:Q", title=y_title, axis=alt.Axis(format="~s" if _large(rows) else ""))
+    value_axis = alt.Axis(
+        format="~s" if _large(rows) else "", tickMinStep=1 if _whole(rows) else alt.Undefined
+    )
+    number = alt.Y("y:Q", title=y_title, axis=value_axis)
     match form:
         case "bar" if not timed:
             height = max(120, 22 * len(rows))
-            value = alt.X("y:Q", title=y_title, axis=alt.Axis(format="~s" if _large(rows) else ""))
+            value = alt.X("y:Q", title=y_title, axis=value_axis)
             name = alt.Y("x:N", sort=None, title=x_title, axis=alt.Axis(labelLimit=260))
             chart = base.mark_bar().encode(x=value, y=name).properties(width=560, height=height)
         case "bar":
@@ -317,6 +320,10 @@ def render(
 
 def _large(rows: Rows) -> bool:
     return any(abs(r["y"]) >= 100_000 for r in rows)
+
+
+def _whole(rows: Rows) -> bool:
+    return all(float(r["y"]).is_integer() for r in rows)
 
 
 def _cut(text: str, length: int) -> str:

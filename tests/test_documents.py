@@ -33,7 +33,7 @@ def word(text: str) -> bytes:
 def test_each_document_is_a_row(files: LocalFiles) -> None:
     done = texts(files, a__md="# Title\r\n\nText ä".encode(), b__txt="Größe".encode("cp1252"))
     assert done.value["rows"] == [["a.md", "# Title\n\nText ä"], ["b.txt", "Größe"]]
-    assert done.note == "2 documents, 4 words"
+    assert done.note == "2 documents, 5 words"
 
 
 def test_html_loses_its_markup(files: LocalFiles) -> None:

@@ -10,8 +10,8 @@ from pointsman.experts.base import Call
 from pointsman.experts.files import LocalFiles
 from pointsman.experts.tables import stored
 from pointsman.experts.tools import export as exports
+from pointsman.experts.tools import tables_describe, tables_sql, tables_stats
 from pointsman.experts.tools import tables_query as queries
-from pointsman.experts.tools import tables_sql, tables_stats
 from pointsman.experts.tools.functions import Tool
 from pointsman.experts.tools.tables_read import read
 from pointsman.router.catalog import Catalog
@@ -139,7 +139,7 @@ def test_injection_is_only_text(files: LocalFiles, attack: str) -> None:
         where = [{"column": attack, "op": op, "value": attack}]
         assert table(files, queries.filter_rows, subject, where=where).rows == ((attack,),)
     assert table(files, queries.sort, subject, by=attack).row_count == 2
-    assert table(files, tables_stats.describe, subject).rows[0][0] == attack
+    assert table(files, tables_describe.describe, subject).rows[0][0] == attack
     counted = table(
         files, tables_stats.aggregate, subject, measures=[{"fn": "count", "as": attack}]
     )
@@ -247,11 +247,11 @@ def test_describe_correlate_and_outliers(files: LocalFiles) -> None:
         [("x", "integer"), ("y", "number"), ("w", "text")],
         [[i, i * 2.0, "a" if i else None] for i in range(20)] + [[1_000, None, "b"]],
     )
-    described = table(files, tables_stats.describe, subject)
+    described = table(files, tables_describe.describe, subject)
     assert described.rows[1][:7] == ("y", "number", 20, 1, 20, "0", "38")
     assert described.rows[2][-1] == "a"
-    assert table(files, tables_stats.correlate, subject).rows == (("x", "y", 1.0, 20),)
-    assert ids(table(files, tables_stats.outliers, subject, column="x")) == [1_000]
+    assert table(files, tables_describe.correlate, subject).rows == (("x", "y", 1.0, 20),)
+    assert ids(table(files, tables_describe.outliers, subject, column="x")) == [1_000]
 
 
 def test_long_tables_are_read_where_they_lie(files: LocalFiles) -> None:
@@ -354,7 +354,16 @@ def test_a_formula_is_exported_as_text(files: LocalFiles) -> None:
 def test_capabilities_form_a_catalog_and_speak_for_themselves() -> None:
     from pointsman.experts.tools import chart, documents, tables_read
 
-    modules = (tables_read, queries, tables_stats, tables_sql, documents, exports, chart)
+    modules = (
+        tables_read,
+        queries,
+        tables_stats,
+        tables_describe,
+        tables_sql,
+        documents,
+        exports,
+        chart,
+    )
     tools = [t for m in modules for t in m.TOOLS]
     catalog = Catalog(t.capability for t in tools)
     assert len(catalog) == len(tools) == 14

@@ -102,6 +102,23 @@ def test_dates_in_many_writings(table: Read, cells: list[str], dates: list[str |
     assert [r[0] for r, d in zip(made.rows, dates, strict=True) if d] == [d for d in dates if d]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["007", "010"],
+        ["+49 555 123", "+1 555 123"],
+        ["12345678901234567890", "12345678901234567891"],
+        ["555-1234", "555-9999"],
+        ["5 kg", "6 kg"],
+        ["14:05", "15:06"],
+        ["99/99/2024", "01/01/2024"],
+    ],
+)
+def test_codes_are_no_numbers_and_no_dates(table: Read, cells: list[str]) -> None:
+    made, _ = table("c;k\n" + "".join(f"{c};x\n" for c in cells))
+    assert [r[0] for r in made.rows] == cells
+
+
 def test_an_assumed_order_of_day_and_month_is_said(table: Read) -> None:
     made, note = table("d\n01/02/2024\n03/04/2024\n")
     assert made.rows[0][0] == "2024-01-02"

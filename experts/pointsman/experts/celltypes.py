@@ -136,6 +136,8 @@ def candidates(samples: Sequence[str]) -> tuple[Reading, ...]:
         return (BOOLEAN,)
     if not all(re.search(r"\d", s) for s in filled) or max(map(len, filled)) > 40:
         return ()
+    if any(re.fullmatch(r"\+\d+ .*|\D*\d{19,}", s) for s in filled):
+        return ()  # telephone numbers, and ids with more digits than a number keeps
     if any(re.search(r"\d[-/.:]\d+[-/.:]\d|[^\W\d]{3,}|\d{4}-\d\d", s) for s in filled):
         dotted = any("." in s for s in filled)
         mixed = (*DAY_FIRST, *MONTH_FIRST) if dotted else (*MONTH_FIRST, *DAY_FIRST)

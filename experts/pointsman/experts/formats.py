@@ -110,6 +110,8 @@ def looks_delimited(text: str, *, cut: bool) -> bool:
         return False
     cut_rows = _cells(text, dialect.delimiter, cut=cut)[: 200 + dialect.skip]
     rows = [r for r, _ in cut_rows if any(c.strip() for c in r)]
+    if not rows:
+        return False
     width = max({len(r) for r in rows}, key=[len(r) for r in rows].count)
     regular = [r for r in rows if len(r) == width]
     if len(regular) < 2 or len(regular) < 0.9 * len(rows) or len(rows) * width < 6:
@@ -197,7 +199,7 @@ def _legacy(head: bytes, name: str) -> str:
     high = {c for c in head.decode("cp1252", "replace") if c > "\x7f"}
     foreign = {c for c in high if c not in WESTERN}
     share = sum(b >= 128 for b in head) / len(head)
-    if not foreign and share < 0.4:
+    if not foreign and share <= 0.5:
         return "cp1252"
     best = from_bytes(head[:16384]).best()
     if best is None and share < 0.05:

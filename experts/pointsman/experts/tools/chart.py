@@ -1,6 +1,7 @@
 """Draws a chart of a table as a PNG picture."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final, Literal
 
 from pointsman.experts.base import Call, Done
@@ -236,7 +237,7 @@ def _bins(database: Database, cell: str) -> Rows:
 
 
 def _point(value: object) -> object:
-    return value.isoformat() if hasattr(value, "isoformat") else value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _labels(

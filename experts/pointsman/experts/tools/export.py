@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pointsman.experts.base import Call
 from pointsman.experts.database import Database, literal, quoted, unique
@@ -109,13 +109,13 @@ def _write_workbook(path: Path, table: Table) -> None:
         cell.font, cell.data_type = Font(bold=True), "s"
         header.append(cell)
     sheet.append(header)
-    types = [c.type for c in table.columns]
+    types: list[ColumnType] = [c.type for c in table.columns]
     for row in table.rows:
         sheet.append(_sheet_row(sheet, row, types))
     book.save(path)
 
 
-def _sheet_row(sheet: object, row: Sequence[Json], types: Sequence[ColumnType]) -> list[object]:
+def _sheet_row(sheet: Any, row: Sequence[Json], types: Sequence[ColumnType]) -> list[object]:
     from openpyxl.cell import WriteOnlyCell
 
     cells: list[object] = []

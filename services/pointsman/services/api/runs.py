@@ -177,6 +177,7 @@ def record_json(record: RunRecord, *, whole: bool = True) -> dict[str, Any]:
         "created": record.created,
         "ended": record.ended,
         "dry_run": record.dry_run,
+        "files": [f.ref.to_json() for f in record.spec.files],
         "usage": record.usage.to_json(),
         "error": None if record.error is None else fault_json(record.error),
     }

@@ -479,11 +479,11 @@ def _with_clock(text: str, moment: Moment) -> Moment:
 
 
 _OPEN = re.compile(
-    r"\b(?P<from>since|starting(?:\s(?:from|in|on))?|from|beginning(?:\s(?:in|on))?|as\sof)\s(?:the\s)?$"
+    r"\b(?P<from>since|starting(?:\s(?:from|in|on))?|beginning(?:\s(?:in|on))?|as\sof)\s(?:the\s)?$"
     r"|\b(?P<after>after|later\sthan|newer\sthan|past)\s(?:the\s)?$"
     r"|\b(?P<upto>until|till|up\sto|through|no\slater\sthan|by\sthe\send\sof|to)\s(?:the\s)?$"
     r"|\b(?P<before>before|prior\sto|earlier\sthan|older\sthan)\s(?:the\s)?$"
-    r"|\b(?P<in>in|on|during|within|over|for|of|at)\s(?:the\s)?$",
+    r"|\b(?P<in>from|in|on|during|within|over|for|of|at)\s(?:the\s)?$",
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"\s(?:onwards?|and\slater|or\slater|or\safter|and\safter)\b", re.IGNORECASE)

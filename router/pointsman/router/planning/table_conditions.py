@@ -1,5 +1,6 @@
 """Conditions in a question: values, comparisons, dates, missing cells, yes and no columns."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,6 +15,11 @@ from pointsman.router.values import Column, Json
 
 OPPOSITE = {
     "eq": "ne", "ne": "eq", "gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "in": "not_in", "contains": "not_contains",
+}  # fmt: skip
+ANTONYMS = {
+    "failed": "passed", "fail": "passed", "failing": "passed", "stayed": "churned", "retained": "churned",
+    "loyal": "churned", "sick": "healthy", "absent": "present", "dead": "survived", "died": "survived",
+    "offline": "online", "onsite": "remote", "lost": "won",
 }  # fmt: skip
 AVERAGED = frozenset(
     "price salary rating age temperature score weight height humidity grade rate percent".split()
@@ -53,15 +59,17 @@ class Conditions:
         self._numbers()
         self._moments()
         self._values()
+        self._antonyms()
         self._truths()
         return self.found
 
-    def _negated(self, index: int) -> bool:
-        """Whether "not" or the like stands right before a mark."""
+    def _negated(self, index: int, column: Column | None = None) -> bool:
+        """Whether "not" or the like stands right before a mark, or before its column's name."""
         at = self.marks.before(index, "stop")
-        if self.marks.kind(at) == "column" and self.marks.items[at].links[0].column.name:
-            further = self.marks.before(at, "stop")
-            at = further if self.marks.kind(further) == "not" else at
+        if column is not None and any(k.column == column for k in self.marks.links(at)):
+            at = self.marks.before(at, "stop")
+        if at in self.marks.used:
+            return False
         if self.marks.kind(at) == "not" or self.marks.word(at) in ("without", "unknown"):
             self.marks.use(at)
             return True
@@ -123,10 +131,17 @@ class Conditions:
             if column is None:
                 continue
             item = self.marks.items[target]
-            value = item.value if item.kind == "quote" else self.marks.text[item.start : item.end]
+            value = item.value if item.kind == "quote" else self._raw(item)
             op = OPPOSITE.get(mark.value, mark.value) if self._negated(i) else mark.value
             self.found.append(Condition(column.name, op, value))
             self.marks.use(i, target, at if self.marks.kind(at) == "column" else i)
+
+    def _raw(self, mark: Mark) -> str:
+        """A mark's text with the signs before it: ".com", "@gmail"."""
+        start = mark.start
+        while start > 0 and self.marks.text[start - 1] in ".@#-_+":
+            start -= 1
+        return self.marks.text[start : mark.end]
 
     def _name_column(self) -> Column | None:
         texts = self.links.typed(frozenset({"text"}))
@@ -186,6 +201,14 @@ class Conditions:
         """Finds what is compared: the noun after the number, the column before it, or one by its unit."""
         marks = self.marks
         after, before = marks.next_of(last, "stop"), marks.before(first, "stop", "wh", "not")
+        if (
+            marks.kind(before) == "and"
+            and marks.kind(before - 1) == "amount"
+            and not unit
+            and self.found
+        ):
+            self.found.append(Condition(self.found[-1].column, op, value, self.found[-1].function))
+            return
         counted = marks.kind(last + 1) in ("rows", "column", "word")
         if counted and self._counts_rows(last + 1):
             self.found.append(Condition(None, op, value))
@@ -194,7 +217,12 @@ class Conditions:
         for at in (last + 1, before, after):
             if marks.kind(at) == "column":
                 link = self.numeric(marks.items[at].links)
-                if link and (at != last + 1 or not unit):
+                money = unit not in (None, "%") and link and not self._is_money(link.column)
+                if (
+                    link
+                    and not money
+                    and (at not in marks.used or marks.kind(at + 1) != "comparison")
+                ):
                     fn = marks.before(at, "stop")
                     function = (
                         str(marks.items[fn].value)
@@ -223,9 +251,15 @@ class Conditions:
         mark = self.marks.items[index]
         if mark.kind == "rows":
             return True
-        return mark.kind == "column" and (
-            self.links.is_row_noun(mark.word) and mark.links[0].column.type not in NUMERIC
+        column = mark.links[0].column if mark.kind == "column" else None
+        return column is not None and (
+            self.links.is_row_noun(mark.word)
+            and (column.type not in NUMERIC or self.links.is_identifier(column))
         )
+
+    def _is_money(self, column: Column) -> bool:
+        money = self.links.with_concept("revenue") + self.links.with_concept("price", "salary")
+        return any(k.column == column for k in money)
 
     def numeric(self, links: tuple[Link, ...]) -> Link | None:
         """The most certain numeric column that is no identifier."""
@@ -236,10 +270,14 @@ class Conditions:
 
     def _by_unit(self, unit: str | None) -> Column | None:
         numeric = [c for c in self.links.typed(NUMERIC) if not self.links.is_identifier(c)]
+        for mark in self.marks.items:
+            link = self.numeric(mark.links) if mark.kind == "column" else None
+            if link and unit not in (None, "%") and self._is_money(link.column):
+                return link.column
         if unit not in (None, "%") or len(numeric) > 1:
             links = [
                 k
-                for k in self.links.with_concept("price", "revenue", "salary")
+                for k in self.links.with_concept("revenue", "price", "salary")
                 if k.column in numeric
             ]
             return links[0].column if links else None
@@ -283,7 +321,7 @@ class Conditions:
             if column.type in NUMERIC:
                 self._year(column, moment)
             else:
-                self._date(column, self._in_data(column, moment), self._negated(i))
+                self._date(column, self._in_data(column, moment), self._negated(i, column))
             self.marks.use(i)
 
     def _date_column(self, index: int, moment: Moment) -> Column | None:
@@ -373,7 +411,7 @@ class Conditions:
             if i in self.marks.used or not (mark.values and mark.kind in ("value", "quote")):
                 continue
             chosen = self._choose_value(i, mark)
-            negated = self._negated(i) or self._carried(i, by_column)
+            negated = self._negated(i, chosen.column) or self._carried(i, by_column)
             part = (
                 chosen.part and len({v.value for v in mark.values if v.column == chosen.column}) > 1
             )
@@ -381,6 +419,11 @@ class Conditions:
             by_column.setdefault(chosen.column.name, []).append((value, negated, part))
             self.marks.use(i)
             self._use_column_beside(i, chosen.column)
+            before = self.marks.before(i, "stop")
+            if self.marks.kind(before) == "or" and any(
+                v.column == chosen.column for v in self.marks.items[before - 1].values
+            ):
+                self.marks.use(before)
         for column, chosen_values in by_column.items():
             self._add_values(column, chosen_values)
 
@@ -444,6 +487,23 @@ class Conditions:
                 self.found.append(
                     Condition(column, "not_contains" if negated else "contains", value)
                 )
+
+    def _antonyms(self) -> None:
+        """ "failed", "inactive", "unpaid": the opposite of a two-valued column's name."""
+        for i, mark in enumerate(self.marks.items):
+            if i in self.marks.used or mark.kind not in ("word", "column", "stop"):
+                continue
+            opposite = ANTONYMS.get(stem(mark.word)) or re.sub(
+                r"^(?:un|in|non-?|dis)(?=\w{4})", "", mark.word
+            )
+            if opposite == mark.word:
+                continue
+            for link in self.links.columns((opposite,), 0.8):
+                truth = self.table.truth_values(link.column)
+                if truth is not None:
+                    self.found.append(Condition(link.column.name, "eq", truth[1]))
+                    self.marks.use(i)
+                    break
 
     def _truths(self) -> None:
         """ "customers who churned", "not active", "remote employees": a two-valued column named as a word."""

@@ -21,6 +21,11 @@ GENERIC = frozenset(
     "id name date number code at on of in unit total usd eur gbp cm kg km m c type value is has key full the gross net "
     "flag index ref label text field level per to by minute hour day celsius percent avg average mean f h s ms g".split()
 )
+# Words that people add to a column's name: "region name", "resolution time", "amount value".
+ADDED = frozenset("id name date number code value column type field level figure price".split()) - {
+    "price"
+}
+FILLER = frozenset("time value level amount figure number cost price total".split())
 DEMONYMS = {
     "french": "france", "dutch": "netherlands", "spanish": "spain", "british": "united kingdom",
     "english": "england", "danish": "denmark", "polish": "poland", "swedish": "sweden", "swiss": "switzerland",
@@ -105,7 +110,7 @@ class Links:
     def _names_of_rows(self) -> frozenset[str]:
         stemmed = re.sub(r"\.\w{1,8}$", "", self.table.name)
         words = {stem(w) for w in split_name(stemmed)}
-        for named in self._named[:2]:
+        for named in self._named[:1]:
             if len(named.stems) == 2 and named.stems[1] in ("id", "number", "code", "name", "key"):
                 words.add(named.stems[0])
         return frozenset(words - {"name", "id", "number"})
@@ -124,7 +129,7 @@ class Links:
         phrase = [w for w in words if w not in ("the", "of", "a")]
         if not phrase or len(phrase) > 4:
             return ()
-        expanded = tuple(stem(part) for w in phrase for part in split_name(w) or (w,))
+        expanded = tuple(stem(part) for w in phrase for part in _parts(w))
         links = [Link(n.column, _certainty(expanded, n)) for n in self._named]
         kept = [link for link in links if link.certainty >= floor]
         return tuple(sorted(kept, key=lambda k: -k.certainty))
@@ -166,10 +171,11 @@ class Links:
 
     def with_concept(self, *words: str) -> tuple[Link, ...]:
         """Columns of the first concept word that any column answers to."""
-        for word in words:
-            links = self.columns((word,), 0.7)
-            if links:
-                return links
+        for floor in (0.85, 0.7):
+            for word in words:
+                links = self.columns((word,), floor)
+                if links:
+                    return links
         return ()
 
     def people(self) -> tuple[Column, ...]:
@@ -187,11 +193,22 @@ class Links:
 
     def is_identifier(self, column: Column) -> bool:
         stems = split_name(column.name)
+        if len(stems) > 1 and stems[-1] == "number" and column.type == "integer":
+            return True
         return (
             bool(stems)
             and stems[-1] in ("id", "key", "code", "index", "uuid")
             or stems == ("number",)
         )
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    joined = word.replace("-", "")
+    return (
+        split_name(stem(word)) or (word,)
+        if stem(word) == stem(joined)
+        else split_name(word) or (word,)
+    )
 
 
 def _named(column: Column) -> _Named:
@@ -210,8 +227,10 @@ def _certainty(phrase: tuple[str, ...], named: _Named) -> float:
     if wanted < own and (wanted & named.head):
         core = extra & named.head
         return 0.92 - 0.08 * len(core) - 0.02 * len(extra) - (0.05 if "id" in extra else 0)
-    if own < wanted and wanted - own <= GENERIC:
+    if own < wanted and wanted - own <= ADDED:
         return 0.9
+    if len(wanted) > 1 and phrase[-1] in FILLER and wanted - {phrase[-1]} == named.head:
+        return 0.88
     roots = frozenset(root(p) for p in phrase)
     if roots <= named.roots:
         return 0.85 - 0.05 * len(named.roots - roots)

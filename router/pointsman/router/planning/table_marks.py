@@ -87,6 +87,10 @@ class Marks:
         """Indexes of marks of these kinds that nothing has explained yet."""
         return [i for i, m in enumerate(self.items) if m.kind in kinds and i not in self.used]
 
+    def links(self, index: int) -> tuple[Link, ...]:
+        """What a mark may mean as a column."""
+        return self.items[index].links if 0 <= index < len(self.items) else ()
+
     def next_of(self, index: int, *skip: Kind) -> int:
         """The index of the next mark after `index` that is not of a skipped kind."""
         index += 1

@@ -95,7 +95,7 @@ def _anchored(marks: Marks, refers_back: bool) -> bool:
         "comparison",
         "missing",
     }
-    return generic and bool(kinds) or bool(operations and kinds & {"moment", "function"})
+    return generic and bool(kinds) or bool(operations & {"moment", "function", "superlative"})
 
 
 def _asked_for(marks: Marks, leftover: tuple[str, ...]) -> str | None:

@@ -18,6 +18,7 @@ from pointsman.router.planning.table_words import (
 from pointsman.router.values import Column
 
 BEST = frozenset("best top".split())
+WORST = frozenset("worst bottom".split())
 COMMON = frozenset("common frequent popular often frequently commonly busiest".split())
 
 
@@ -71,6 +72,7 @@ class Reader:
         self._sorts()
         self._groups()
         self._asked_groups()
+        self._groups_with_conditions()
         self._superlatives()
         self._functions()
         self._rest()
@@ -113,7 +115,7 @@ class Reader:
                 if not 0 < mark.value.value <= 1_000_000 or marks.kind(i - 1) == "comparison":
                     continue
                 self.reading.limit = int(mark.value.value)
-                marks.use(i, before if lead else i)
+                marks.use(i, before if lead and marks.kind(before) != "superlative" else i)
 
     def _charts(self) -> None:
         for i in self.marks.free("chart"):
@@ -148,7 +150,7 @@ class Reader:
         for i in self.marks.free("sort"):
             mark = self.marks.items[i]
             if mark.value is None:
-                at = self.marks.next_of(i, "stop", "group")
+                at = self._sorted_by(i)
                 if self.marks.kind(at) in ("column", "word", "function"):
                     column = (
                         self.marks.next_of(at, "stop") if self.marks.kind(at) == "function" else at
@@ -168,6 +170,13 @@ class Reader:
         directions = [m.value for m in self.marks.items if m.kind == "sort" and m.value is not None]
         if directions:
             self.reading.descending = bool(directions[-1])
+
+    def _sorted_by(self, i: int) -> int:
+        """ "sort employees by hire date": the mark after "by", else the next one."""
+        for at in range(i + 1, min(i + 5, len(self.marks.items))):
+            if self.marks.word(at) == "by":
+                return self.marks.next_of(at, "stop")
+        return self.marks.next_of(i, "stop", "group", "rows")
 
     def _groups(self) -> None:
         for i in self.marks.free("grain"):
@@ -279,10 +288,12 @@ class Reader:
             return
         for i in self.marks.free("wh"):
             at = self.marks.next_of(i, "stop")
+            between = {self.marks.word(j) for j in range(i + 1, at)}
             if (
                 self.marks.word(i) in ("which", "what", "whose")
                 and self.marks.kind(at) == "column"
                 and at not in self.marks.used
+                and between <= {"of", "the", "our", "kind", "kinds", "my", "is", "are"}
             ):
                 if (
                     self.links.is_row_noun(self.marks.word(at))
@@ -301,6 +312,14 @@ class Reader:
                     self.marks.use(i)
             elif self.marks.word(i) in ("who", "where", "what") and not self.reading.groups:
                 self._asked_kind(i)
+
+    def _groups_with_conditions(self) -> None:
+        """ "agents with at least 50 tickets": a condition on groups, and the noun that names the group."""
+        if not self.reading.having or self.reading.groups:
+            return
+        for i in self.marks.free("column"):
+            if not self._entity(self.marks.items[i].links[0].column) and self._group_at(i):
+                return
 
     def _rows_are_unique(self, at: int) -> bool:
         link = self._grouping(self.marks.items[at].links)
@@ -379,16 +398,24 @@ class Reader:
             if marks.kind(following) == "column"
             else None
         )
-        if link is not None and not (
-            word in BEST and marks.kind(marks.next_of(following, "stop")) == "group" and False
-        ):
+        if link is not None:
             marks.use(following, certainty=link.certainty)
-            self._rank(link.column, order.descending, i, named=True)
+            rows = self._is_participle_of_rows(following)
+            self._rank(link.column, order.descending, i, named=not rows)
         elif dated is not None:
             marks.use(following)
             self._rank(dated.column, order.descending, i)
         else:
             self._rank_rows_or_groups(i, following, order.descending)
+
+    def _is_participle_of_rows(self, at: int) -> bool:
+        """ "highest paid employee", "best rated hotels": the noun of the rows comes after."""
+        after = self.marks.next_of(at, "stop")
+        noun = self.marks.kind(after) in ("rows", "column") and after == at + 1
+        if noun and self.links.is_row_noun(self.marks.word(after)):
+            self.marks.use(after)
+            return True
+        return False
 
     def _by_meaning(
         self, order: Superlative, concepts: tuple[str, ...]
@@ -489,7 +516,7 @@ class Reader:
 
     def _rank_rows_or_groups(self, i: int, following: int, descending: bool) -> None:
         """ "most orders", "top 5 products by quantity", "spent the most", "best customers"."""
-        marks, reading = self.marks, self.reading
+        marks, reading, word = self.marks, self.reading, self.marks.word(i)
         reading.descending, reading.ordered = descending, True
         if self._functions_before(i):
             return
@@ -503,6 +530,7 @@ class Reader:
         ):
             if rows:
                 marks.use(following)
+                reading.measure("count", None)
             elif not reading.groups:
                 self._group_at(following)
             else:
@@ -512,7 +540,12 @@ class Reader:
                     "count" if link is None or self._entity(link.column) else "count_distinct",
                     None if link is None or self._entity(link.column) else link.column.name,
                 )
-        column = self._ranking_column(i)
+        elif marks.kind(following) == "rows" and reading.groups:
+            marks.use(following)
+            reading.measure("count", None)
+        column = None if reading.measures else self._ranking_column(i)
+        if column is None and not reading.groups and word in BEST | WORST:
+            column = self._quality_column()
         if reading.groups:
             if reading.limit is None:
                 reading.limit = (
@@ -532,6 +565,12 @@ class Reader:
             reading.limit = reading.limit or 1
         elif marks.word(i) == "top" and reading.limit:
             marks.use(following) if rows else None
+
+    def _quality_column(self) -> Column | None:
+        """What "best" goes by when nothing is said: a rating or a score."""
+        links = self.links.with_concept("rating", "score", "satisfaction", "revenue")
+        link = self.numeric(links)
+        return link.column if link else None
 
     def _entity(self, column: Column) -> bool:
         return self.links.is_identifier(column) or self.table.is_unique(column.name)
@@ -563,6 +602,13 @@ class Reader:
         for i in self.marks.free("function"):
             function = str(self.marks.items[i].value)
             self.marks.use(i)
+            if (
+                self.reading.sort
+                and not self.reading.groups
+                and function in ("count", "sum")
+                and self.reading.limit == 1
+            ):
+                continue
             if function in ("count", "count_distinct"):
                 self._count(i, function)
             elif function == "share":

@@ -255,7 +255,7 @@ CHARTS = {
 }  # fmt: skip
 NEGATIONS = (
     "not", "except for", "except", "excluding", "other than", "apart from", "aside from", "besides", "but not",
-    "isn't", "aren't", "wasn't", "weren't", "didn't", "doesn't", "don't", "haven't", "hasn't", "never",
+    "failed to", "fail to", "isn't", "aren't", "wasn't", "weren't", "didn't", "doesn't", "don't", "haven't", "hasn't", "never",
     "isnt", "arent", "without", "no", "non", "outside", "outside of", "did not", "do not", "does not", "neither",
 )  # fmt: skip
 MISSING = {

@@ -73,6 +73,8 @@ def test_many_categories_are_drawn_as_the_largest_and_the_rest(files: LocalFiles
     done = drawn(files, table)
     assert "the 29 largest of 100 shown" in done.note
     assert "'other'" in done.note
+    assert isinstance(done.value, dict)
+    assert "highest for k99 (99)" in str(done.value["alt"])
 
 
 def test_two_numbers_make_points_and_one_a_histogram(files: LocalFiles) -> None:

@@ -182,6 +182,16 @@ def test_json_in_many_forms(table: Read, value: Any, names: list[str], first: An
     assert made.rows[0] == first
 
 
+def test_nested_values_stay_nested(table: Read, files: LocalFiles) -> None:
+    content = json.dumps([{"q": "why", "tags": ["a", "b"]}, {"q": "how", "tags": []}])
+    made, _ = table(content, "a.json")
+    assert types(made) == ["text", "json"]
+    assert made.rows[0] == ("why", ["a", "b"])
+    known = profile(files.create("a.json", "", content.encode()), files)
+    assert known.samples is not None
+    assert ["a", "b"] in known.samples["tags"]
+
+
 def test_json_lines(table: Read) -> None:
     made, _ = table('{"a": 1}\n\n{"a": 2, "b": true}\n', "a.jsonl")
     assert made.rows == ((1, None), (2, True))

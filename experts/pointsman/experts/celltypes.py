@@ -15,6 +15,9 @@ from pointsman.router.values import ColumnType
 TRY_ROWS: Final = 2_000
 """Rows that a reading must fit before it is tried on all."""
 
+FIRST_ROWS: Final = 100
+"""Rows that every reading worth trying is tried on."""
+
 MISSING: Final = frozenset(
     ("", "-", "--", "—", "–", "n/a", "#n/a", "na", "nan", "null", "none", "nil", "?", ".", "n.a.")
 )
@@ -84,6 +87,7 @@ BOOLEAN: Final = Reading(
     "CASE WHEN lower(v) IN ('true', 'yes', 'y') THEN true "
     "WHEN lower(v) IN ('false', 'no', 'n') THEN false END",
 )
+NESTED: Final = Reading("json", "CASE WHEN json_valid(v) THEN CAST(v AS JSON) END")
 STAMP: Final = Reading(
     "datetime",
     r"CASE WHEN regexp_full_match(v, '\d{4}-\d\d?-\d\d?[T ]\d\d?:\d\d.*') "
@@ -134,6 +138,8 @@ def candidates(samples: Sequence[str]) -> tuple[Reading, ...]:
         return ()
     if all(s.casefold() in BOOLEANS for s in filled):
         return (BOOLEAN,)
+    if all(s[0] + s[-1] in ("[]", "{}") for s in filled):
+        return (NESTED,)
     if not all(re.search(r"\d", s) for s in filled) or max(map(len, filled)) > 40:
         return ()
     if any(re.fullmatch(r"\+\d+ .*|\D*\d{19,}", s) for s in filled):
@@ -158,7 +164,7 @@ def readings(
         cells = [str(r[place]) for r in head if r[place] is not None]
         tried = candidates(cells[:50])
         found.append(
-            _fitting(database, f"(SELECT * FROM {relation} LIMIT {TRY_ROWS})", place, tried)
+            _fitting(database, f"(SELECT * FROM {relation} LIMIT {FIRST_ROWS})", place, tried)
         )
     checked = (
         relation

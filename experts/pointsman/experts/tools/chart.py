@@ -20,6 +20,7 @@ POINTS: Final = 5_000
 NUMERIC: Final = ("integer", "number")
 TIMED: Final = ("date", "datetime")
 OTHER: Final = "other"
+REST: Final = "all others"
 Rows = list[dict[str, Any]]
 
 
@@ -204,7 +205,7 @@ def _topmost(rows: Rows, form: str, column: Column, notes: list[str]) -> tuple[R
     if len(rows) <= limit:
         return rows, notes
     rest = rows[limit - 1 :]
-    name = OTHER if all(r["x"] != OTHER for r in rows) else "all others"
+    name = OTHER if all(r["x"] != OTHER for r in rows) else REST
     total = {"x": name, "y": float(f"{sum(r['y'] for r in rest):.12g}")}
     return [*rows[: limit - 1], total], [
         *notes,
@@ -255,7 +256,8 @@ def _heading(form: str, labels: tuple[str, str]) -> str:
 
 def _alt(form: str, rows: Rows, labels: tuple[str, str], heading: str) -> str:
     """What the chart shows, in words: its axes, its extent, its highest and lowest value."""
-    top, bottom = max(rows, key=lambda r: r["y"]), min(rows, key=lambda r: r["y"])
+    shown = [r for r in rows if form not in ("bar", "pie") or r["x"] not in (OTHER, REST)] or rows
+    top, bottom = max(shown, key=lambda r: r["y"]), min(shown, key=lambda r: r["y"])
     if form == "histogram":
         return (
             f"Histogram: {heading}. {len(rows)} bins from {rows[0]['x']:,.6g} to {rows[-1]['x2']:,.6g}; "
@@ -280,7 +282,8 @@ def render(
     base = alt.Chart(alt.InlineData(values=rows), title=alt.TitleParams(_cut(heading, 90)))
     x_title, y_title = _cut(labels[0], 60), _cut(labels[1], 60)
     value_axis = alt.Axis(
-        format="~s" if _large(rows) else "", tickMinStep=1 if _whole(rows) else alt.Undefined
+        format="~s" if _large(rows) else alt.Undefined,
+        tickMinStep=1 if _whole(rows) else alt.Undefined,
     )
     number = alt.Y("y:Q", title=y_title, axis=value_axis)
     match form:

@@ -23,7 +23,7 @@ _STOPS = re.compile(
     re.IGNORECASE,
 )
 _LIMIT = re.compile(
-    r"\b(?:top|first|last|best|up\s+to|at\s+most|limit(?:ed)?(?:\s+(?:to|of))?|maximum(?:\s+of)?|max|show(?:\s+me)?|give\s+me|list|only|the|in|find|get)\s+(?P<n>\S+(?:\s+\S+){0,2})",
+    r"\b(?:top|first|last|best|up\s+to|at\s+most|limit(?:ed)?(?:\s+(?:to|of))?|maximum(?:\s+of)?|max|show(?:\s+me)?|give\s+me|list|only|the|in|find|get)\s+(?=(?P<n>\S))",
     re.IGNORECASE,
 )
 

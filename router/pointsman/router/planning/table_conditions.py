@@ -56,6 +56,7 @@ class Conditions:
     def read(self) -> list[Condition]:
         self._missing()
         self._texts()
+        self._words_within()
         self._numbers()
         self._moments()
         self._values()
@@ -135,6 +136,26 @@ class Conditions:
             op = OPPOSITE.get(mark.value, mark.value) if self._negated(i) else mark.value
             self.found.append(Condition(column.name, op, value))
             self.marks.use(i, target, at if self.marks.kind(at) == "column" else i)
+
+    def _words_within(self) -> None:
+        """ "with love in the title"."""
+        for i, mark in enumerate(self.marks.items):
+            at = self.marks.next_of(i, "stop")
+            link = next((k for k in self.marks.links(at) if k.column.type == "text"), None)
+            lead = self.marks.word(i - 1) in (
+                "with",
+                "has",
+                "have",
+                "having",
+                "word",
+                "contain",
+                "contains",
+            )
+            within = self.marks.word(i + 1) == "in" and at - i <= 3
+            if mark.kind in ("word", "quote") and link is not None and lead and within:
+                value = mark.value if mark.kind == "quote" else self._raw(mark)
+                self.found.append(Condition(link.column.name, "contains", value))
+                self.marks.use(i, at)
 
     def _raw(self, mark: Mark) -> str:
         """A mark's text with the signs before it: ".com", "@gmail"."""
@@ -488,6 +509,11 @@ class Conditions:
                     Condition(column, "not_contains" if negated else "contains", value)
                 )
 
+    def _counted(self, i: int) -> bool:
+        """ "how many smokers": the column's name, in the plural, names the rows that it holds for."""
+        word = self.marks.word(i)
+        return self.marks.items[i - 1].value == "count" and stem(word) != word
+
     def _antonyms(self) -> None:
         """ "failed", "inactive", "unpaid": the opposite of a two-valued column's name."""
         for i, mark in enumerate(self.marks.items):
@@ -511,7 +537,8 @@ class Conditions:
             if (
                 mark.kind != "column"
                 or i in self.marks.used
-                or self.marks.kind(i - 1) in ("group", "function")
+                or self.marks.kind(i - 1) == "group"
+                or (self.marks.kind(i - 1) == "function" and not self._counted(i))
             ):
                 continue
             truth = self.table.truth_values(mark.links[0].column)

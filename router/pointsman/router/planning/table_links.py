@@ -171,11 +171,10 @@ class Links:
 
     def with_concept(self, *words: str) -> tuple[Link, ...]:
         """Columns of the first concept word that any column answers to."""
-        for floor in (0.85, 0.7):
-            for word in words:
-                links = self.columns((word,), floor)
-                if links:
-                    return links
+        for word in words:
+            links = self.columns((word,), 0.7)
+            if links:
+                return links
         return ()
 
     def people(self) -> tuple[Column, ...]:
@@ -227,10 +226,12 @@ def _certainty(phrase: tuple[str, ...], named: _Named) -> float:
     if wanted < own and (wanted & named.head):
         core = extra & named.head
         return 0.92 - 0.08 * len(core) - 0.02 * len(extra) - (0.05 if "id" in extra else 0)
-    if own < wanted and wanted - own <= ADDED:
+    if own < wanted and wanted - own <= ADDED and phrase[0] in own:
         return 0.9
     if len(wanted) > 1 and phrase[-1] in FILLER and wanted - {phrase[-1]} == named.head:
         return 0.88
+    if "".join(root(p) for p in phrase) == "".join(sorted(named.roots)) and len(phrase) > 1:
+        return 0.9
     roots = frozenset(root(p) for p in phrase)
     if roots <= named.roots:
         return 0.85 - 0.05 * len(named.roots - roots)

@@ -11,9 +11,9 @@ from pointsman.router.planning.base import Embedder, Vectors
 from pointsman.router.planning.table_context import NUMERIC, TEMPORAL
 from pointsman.router.planning.table_links import Link, Links, ValueLink
 from pointsman.router.planning.table_marks import Marks
-from pointsman.router.planning.table_words import split_name
+from pointsman.router.planning.table_words import concepts_of, split_name
 
-COLUMN_FLOOR = 0.5
+COLUMN_FLOOR = 0.55
 VALUE_FLOOR = 0.68
 MARGIN = 0.04
 """How much nearer the best must be than the second to be taken."""
@@ -47,11 +47,17 @@ async def link_by_meaning(marks: Marks, links: Links, embedder: Embedder) -> Mar
         if value is not None and (column is None or by_value[value] > by_column[column]):
             found = ValueLink(values[value].column, values[value].value, float(by_value[value]))
             items[i] = replace(items[i], kind="value", values=(found,), certainty=found.certainty)
-        elif column is not None:
+        elif column is not None and not _other_concept(words[row], names[column]):
             link = Link(columns[column], float(by_column[column]))
             items[i] = replace(items[i], kind="column", links=(link,), certainty=link.certainty)
     marks.items[:] = items
     return marks
+
+
+def _other_concept(word: str, name: str) -> bool:
+    """ "profit" is near "amount" in meaning and yet not it: words of different known concepts never link."""
+    own = concepts_of(word)
+    return bool(own) and not any(own & concepts_of(part) for part in name.split())
 
 
 def _short_values(links: Links) -> list[ValueLink]:

@@ -41,6 +41,7 @@ async def understand(
     links = Links(table)
     marks = await link_by_meaning(marks_of(text, links, now), links, embedder)
     steps = about_table(text, marks, links, table)
+    whole = bool(steps)
     missing: str | None = None
     if not steps:
         reader = Reader(marks, links, table)
@@ -49,7 +50,7 @@ async def understand(
         reading.any_of = _alternatives(marks, len({c.column for c in reading.where}))
         steps = _with_all_columns(steps_of(reading), table)
     share, leftover = content_share(marks)
-    if not steps or not _anchored(marks, refers_back):
+    if not steps or not (whole or _anchored(marks, refers_back)):
         return None
     missing = missing or _asked_for(marks, leftover)
     used = tuple((marks.items[i].start, marks.items[i].end) for i in sorted(marks.used))

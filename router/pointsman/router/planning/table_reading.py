@@ -19,6 +19,7 @@ from pointsman.router.values import Column
 
 BEST = frozenset("best top".split())
 WORST = frozenset("worst bottom".split())
+SIZES = frozenset("biggest largest highest greatest smallest lowest top".split())
 COMMON = frozenset("common frequent popular often frequently commonly busiest".split())
 
 
@@ -180,11 +181,13 @@ class Reader:
 
     def _groups(self) -> None:
         for i in self.marks.free("grain"):
-            self._grain(i)
+            if not self._in_group_list(i):
+                self._grain(i)
         for i in self.marks.free("group"):
             at = self.marks.next_of(i, "stop")
             if self._ranks_by(i, at):
                 continue
+            at = self._counted_column(at)
             while self.marks.kind(at) in ("column", "grain") and self._group_at(at):
                 self.marks.use(i)
                 further = self.marks.next_of(at, "stop", "and")
@@ -195,6 +198,20 @@ class Reader:
                 ):
                     break
                 at = further
+
+    def _counted_column(self, at: int) -> int:
+        """ "by number of bedrooms": the column that holds the number is the group."""
+        column = self.marks.next_of(at, "stop")
+        if self.marks.kind(at) == "function" and self.numeric(self.marks.links(column)):
+            if self.marks.items[at].value == "count":
+                self.marks.use(at)
+                return column
+        return at
+
+    def _in_group_list(self, i: int) -> bool:
+        """ "by category and month": the list that starts at "by" takes its parts in order."""
+        at = self.marks.before(i, "stop", "and", "column")
+        return self.marks.kind(at) == "group" and at < i
 
     def _ranks_by(self, i: int, at: int) -> bool:
         """ "top 5 products by quantity": a number after "by" is what ranks, not what groups."""
@@ -546,6 +563,8 @@ class Reader:
         column = None if reading.measures else self._ranking_column(i)
         if column is None and not reading.groups and word in BEST | WORST:
             column = self._quality_column()
+        if column is None and rows and not reading.groups and word in SIZES:
+            column = self.default_number()
         if reading.groups:
             if reading.limit is None:
                 reading.limit = (
@@ -568,9 +587,12 @@ class Reader:
 
     def _quality_column(self) -> Column | None:
         """What "best" goes by when nothing is said: a rating or a score."""
-        links = self.links.with_concept("rating", "score", "satisfaction", "revenue")
-        link = self.numeric(links)
-        return link.column if link else None
+        for floor in (0.85, 0.7):
+            for word in ("rating", "score", "satisfaction", "revenue"):
+                link = self.numeric(self.links.columns((word,), floor))
+                if link is not None:
+                    return link.column
+        return None
 
     def _entity(self, column: Column) -> bool:
         return self.links.is_identifier(column) or self.table.is_unique(column.name)
@@ -758,7 +780,7 @@ class Reader:
                 if link is not None:
                     self.marks.use(i, certainty=link.certainty)
                     reading.measure(self._total_or_mean(link.column), link.column.name)
-            if not reading.measures:
+            if not reading.measures and not reading.having:
                 reading.measure("count", None)
         elif reading.chart and not reading.chart_columns and not reading.aggregates:
             self._chart_rest(free)

@@ -33,7 +33,9 @@ def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> t
         if match is None:
             continue
         named = [
-            links_of.column for m in marks.items if m.kind == "column" for links_of in m.links[:1]
+            m.links[0].column
+            for m in marks.items
+            if m.kind == "column" and not (m.start < match.end() and match.start() < m.end)
         ]
         numeric = [
             link.column.name

@@ -63,7 +63,7 @@ CONCEPTS: tuple[tuple[str, ...], ...] = tuple(
     height tall
     area size surface space
     distance far
-    duration length lasted last took long minutes
+    duration length lasted last took long minutes runtime stay elapsed
     speed velocity fast
     temperature hot cold warm degrees
     priority urgency severity urgent

@@ -26,6 +26,8 @@ from pointsman.router.values import ANSWER, JsonObject
 
 FLOOR = 0.38
 _PASSAGES = 12
+_AFTER = 2.5
+"""A word of the question after a span counts as so many times farther: verbs come before their object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,9 @@ def _nearest_span(text: str, spans: Sequence[tuple[int, int]], question: str) ->
     places = [m.start() for m in re.finditer(r"\w+", text) if stem(m.group().casefold()) in asked]
 
     def away(span: tuple[int, int]) -> float:
-        gaps = [max(span[0] - p, p - span[1], 0) for p in places if not span[0] <= p < span[1]]
-        return sum(sorted(gaps)[:3]) / max(1, len(gaps[:3]))
+        before = [span[0] - p for p in places if p < span[0]]
+        after = [_AFTER * (p - span[1]) for p in places if p >= span[1]]
+        return min([*before, *after], default=len(text))
 
     start, end = min(spans, key=lambda s: (away(s), s[0]))
     return text[start:end]

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, ward
-from scipy.spatial.distance import pdist
+from scipy.cluster.hierarchy import fcluster, ward  # type: ignore[import-untyped]
+from scipy.spatial.distance import pdist  # type: ignore[import-untyped]
 
 Vectors: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64]
@@ -38,7 +38,8 @@ def _best_cut(tree: NDArray[np.float64], sample: Vectors) -> Labels:
     most = max(2, min(MOST_GROUPS, len(sample) // 4))
     cuts = {k: fcluster(tree, k, "maxclust").astype(np.int64) - 1 for k in range(2, most + 1)}
     scores = {k: silhouette(distance, cut) for k, cut in cuts.items()}
-    return cuts[max(scores, key=lambda k: (scores[k], -k))]
+    best: Labels = cuts[max(scores, key=lambda k: (scores[k], -k))]
+    return best
 
 
 def silhouette(distance: Vectors, labels: Labels) -> float:

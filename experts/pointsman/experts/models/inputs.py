@@ -41,7 +41,7 @@ def is_documents(texts: Any) -> bool:
     """Whether a value is one text, or a table with a text for each file."""
     if isinstance(texts, str):
         return True
-    value = texts.to_json() if isinstance(texts, Table) else texts
+    value: Any = texts.to_json() if isinstance(texts, Table) else texts
     if not is_kind(value, "table"):
         return False
     return {"file", "text"} <= {str(c["name"]).casefold() for c in value["columns"]}

@@ -19,7 +19,7 @@ from pointsman.experts.models.words import phrases_in, stem
 from pointsman.experts.tools.functions import Tool, capability
 from pointsman.router.catalog import Prior
 from pointsman.router.errors import BadArguments
-from pointsman.router.values import TABLE, Table
+from pointsman.router.values import TABLE, Json, Table
 
 CANDIDATES = 200
 _NOVELTY = 0.45
@@ -121,7 +121,7 @@ def key_phrases_tool(encoder: Encoder) -> Tool:
         centre /= max(float(np.linalg.norm(centre)), 1e-9)
         named = await encoder.embed(ranked, deadline=call.deadline)
         found = chosen(ranked, counts, named, centre, limit) if ranked else []
-        rows = [[phrase, score, counts[phrase]] for phrase, score in found]
+        rows: list[list[Json]] = [[phrase, score, counts[phrase]] for phrase, score in found]
         table = Table.of([("phrase", "text"), ("score", "number"), ("count", "integer")], rows)
         note = f"{len(rows)} of {len(counts):,} phrases" if rows else "no phrase stands out"
         return Done(table.to_json(), note)

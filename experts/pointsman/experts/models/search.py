@@ -33,7 +33,8 @@ from pointsman.router.catalog import Prior
 from pointsman.router.errors import BadArguments
 from pointsman.router.values import TABLE, Table
 
-FLOOR = 0.32
+FLOOR = 0.3
+"""Cosine that a hit needs among ten texts; the best of more texts is nearer by chance, see `floor`."""
 LEXICAL_FLOOR = 0.6
 COSINE_WITH_WORDS = 0.12
 _MEANING, _WORDS = 0.7, 0.3
@@ -76,7 +77,12 @@ def relevance(
     lexical = word_share(query, texts)
     fused = np.clip(_MEANING * cosine + _WORDS * lexical, 0, 1)
     by_words = (lexical >= LEXICAL_FLOOR) & (cosine >= COSINE_WITH_WORDS)
-    return Relevance(cosine, lexical, fused, (cosine >= FLOOR) | by_words)
+    return Relevance(cosine, lexical, fused, (cosine >= floor(len(texts))) | by_words)
+
+
+def floor(count: int) -> float:
+    """The cosine that a hit needs among `count` texts."""
+    return FLOOR + 0.02 * math.log10(max(count, 1))
 
 
 def word_share(query: str, texts: Sequence[str]) -> Vectors:
@@ -92,7 +98,8 @@ def word_share(query: str, texts: Sequence[str]) -> Vectors:
     scores = np.asarray(index.get_scores(known), np.float32)
     count = len(texts)
     best = sum(math.log(1 + (count - present[t] + 0.5) / (present[t] + 0.5)) for t in wanted)
-    return np.clip(scores * 2.2 / 1.2 / best, 0, 1).astype(np.float32)
+    share: Vectors = np.clip(scores * 2.2 / 1.2 / best, 0, 1).astype(np.float32)
+    return share
 
 
 def best_units(units: Sequence[Unit], found: Relevance, limit: int) -> list[int]:
@@ -203,5 +210,5 @@ def _done(table: Table, found: Relevance, where: str, query: str) -> Done:
     nearest = float(found.cosine.max()) if len(found.cosine) else 0.0
     return Done(
         table.to_json(),
-        f"nothing in {where} is about {query!r} (nearest similarity {nearest:.2f}, {FLOOR} is needed)",
+        f"nothing in {where} is about {query!r} (nearest similarity {nearest:.2f}, {floor(len(found.cosine)):.2f} is needed)",
     )

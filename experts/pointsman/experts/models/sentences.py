@@ -4,6 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 LONGEST = 1_000
 """Characters; a "sentence" without an end (a log, a table pasted as text) is cut here, at a space."""
 
@@ -12,84 +17,13 @@ _END = re.compile(
     r"""[.!?\u2026\u3002\uff01\uff1f]+["'\u201d\u2019)\]]*(?=\s|$)|[\u3002\uff01\uff1f]|\n+"""
 )
 _BULLET = re.compile(r"[-*\u2022\u2013]\s|\d{1,3}[.)]\s|#{1,6}\s|[A-Z][\w ]{0,30}:")
-_ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "sr",
-        "jr",
-        "st",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "eg",
-        "ie",
-        "cf",
-        "al",
-        "fig",
-        "figs",
-        "no",
-        "nos",
-        "vol",
-        "pp",
-        "p",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "llc",
-        "dept",
-        "approx",
-        "est",
-        "ca",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-        "sat",
-        "sun",
-        "u.s",
-        "u.k",
-        "a.m",
-        "p.m",
-        "gen",
-        "col",
-        "sgt",
-        "capt",
-        "lt",
-        "rev",
-        "hon",
-        "gov",
-        "sen",
-        "rep",
-        "ed",
-        "eds",
-        "tel",
-        "ext",
-        "min",
-        "max",
-        "avg",
-        "art",
-        "sec",
-        "par",
-    ]
+_ABBREVIATIONS = _listed(
+    """
+    mr mrs ms dr prof sr jr st vs etc e.g i.e eg ie cf al fig figs no nos vol pp p inc ltd co corp
+    llc dept approx est ca jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri
+    sat sun u.s u.k a.m p.m gen col sgt capt lt rev hon gov sen rep ed eds tel ext min max avg art
+    sec par
+    """
 )
 
 

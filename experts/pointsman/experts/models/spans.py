@@ -58,8 +58,8 @@ _PATTERNS: dict[Wanted, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
     Wanted.MONEY: re.compile(
-        rf"{_SYMBOL}\s?\d[\d,]*(?:\.\d+)?{_SCALE}"
-        rf"|\b\d[\d,]*(?:\.\d+)?{_SCALE}\s?(?:[$\u20ac\u00a3\u00a5]|(?:USD|EUR|GBP|CHF|dollars?|euros?|pounds?|cents?|francs?)\b)"
+        rf"{_SYMBOL}\s?\d+(?:,\d+)*(?:\.\d+)?{_SCALE}"
+        rf"|\b\d+(?:,\d+)*(?:\.\d+)?{_SCALE}\s?(?:[$\u20ac\u00a3\u00a5]|(?:USD|EUR|GBP|CHF|dollars?|euros?|pounds?|cents?|francs?)\b)"
         r"|\bfree of charge\b",
         re.IGNORECASE,
     ),
@@ -67,11 +67,11 @@ _PATTERNS: dict[Wanted, re.Pattern[str]] = {
         r"\b\d+(?:[.,]\d+)?\s?(?:%|per ?cent\b|percentage points)", re.IGNORECASE
     ),
     Wanted.NUMBER: re.compile(
-        rf"(?<![\w.,$\u20ac\u00a3])(?:\d[\d,]*(?:\.\d+)?{_SCALE}|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+        rf"(?<![\w.,$\u20ac\u00a3])(?:\d+(?:,\d+)*(?:\.\d+)?{_SCALE}|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven"
         r"|twelve|fifteen|twenty|thirty|forty|fifty|sixty|a dozen)\b)(?![\w%])",
         re.IGNORECASE,
     ),
-    Wanted.DISTANCE: re.compile(rf"\b\d[\d,]*(?:\.\d+)?\s?{_UNIT}\b", re.IGNORECASE),
+    Wanted.DISTANCE: re.compile(rf"\b\d+(?:,\d+)*(?:\.\d+)?\s?{_UNIT}\b", re.IGNORECASE),
     Wanted.NAME: re.compile(rf"\b{_NAME}"),
     Wanted.PLACE: re.compile(
         rf"\b(?:(?:in|at|from|to|near|on)\s(?:the\s)?(?:{_NAME}|\d+\s{_NAME})(?:,\s{_NAME})*)"
@@ -141,10 +141,7 @@ def spans_in(text: str, wanted: Wanted, question: str) -> list[tuple[int, int]]:
     asked = {stem(w) for w in words_of(question)}
     kinds = _also(wanted)
     for kind in kinds:
-        spans = [
-            _without_preposition(text, m.start(), m.end(), kind)
-            for m in _PATTERNS[kind].finditer(text)
-        ]
+        spans = [_trimmed(text, m.start(), m.end(), kind) for m in _PATTERNS[kind].finditer(text)]
         new = [s for s in spans if not _repeats(text[s[0] : s[1]], asked)]
         if kind in (Wanted.NAME, Wanted.PLACE):
             new = [s for s in new if not _opens_sentence(text, s)]
@@ -165,7 +162,8 @@ def _also(wanted: Wanted) -> tuple[Wanted, ...]:
     return wanted, *more.get(wanted, ())
 
 
-def _without_preposition(text: str, start: int, end: int, kind: Wanted) -> tuple[int, int]:
+def _trimmed(text: str, start: int, end: int, kind: Wanted) -> tuple[int, int]:
+    end = start + len(text[start:end].rstrip(" .,;:"))
     if kind not in (Wanted.PLACE, Wanted.DATE):
         return start, end
     skip = re.match(r"(?:in|at|from|to|near|on)\s(?:the\s(?=[A-Z]))?", text[start:end])

@@ -53,12 +53,12 @@ def _says_something(sentence: str) -> bool:
 
 def centrality(vectors: Vectors) -> Vectors:
     """LexRank of each sentence, highest 1: [n] float32. vectors: [n, 384] unit length."""
-    weight = vectors @ vectors.T
-    weight = np.where(weight >= _EDGE, weight, 0).astype(np.float32)
+    cosine = vectors @ vectors.T
+    weight: Vectors = np.where(cosine >= _EDGE, cosine, 0).astype(np.float32)
     weight /= weight.sum(axis=1, keepdims=True)
-    rank = np.full(len(vectors), 1 / len(vectors), np.float32)
+    rank: Vectors = np.full(len(vectors), 1 / len(vectors), np.float32)
     for _ in range(_STEPS):
-        rank = (1 - _DAMPING) / len(vectors) + _DAMPING * (rank @ weight)
+        rank = ((1 - _DAMPING) / len(vectors) + _DAMPING * (rank @ weight)).astype(np.float32)
     top: Vectors = rank / rank.max()
     return top
 

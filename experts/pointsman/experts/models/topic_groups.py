@@ -187,7 +187,7 @@ def _labels(groups: Sequence[_Group], named: dict[str, Vectors]) -> list[str]:
     given: list[str] = []
     for group in groups:
         scores = [
-            0.55 * float(named[p] @ group.centre) + 0.45 * w + 0.06 * min(1, p.count(" "))
+            0.55 * float(named[p] @ group.centre) + 0.45 * w + 0.14 * min(1, p.count(" "))
             for p, w in zip(group.candidates, group.weights, strict=True)
         ]
         if not scores:

@@ -22,7 +22,7 @@ ANTONYMS = {
     "offline": "online", "onsite": "remote", "lost": "won",
 }  # fmt: skip
 AVERAGED = frozenset(
-    "price salary rating age temperature score weight height humidity grade rate percent".split()
+    "price salary rating age temperature score weight height humidity grade rate percent satisfaction stars duration hours stay runtime attendance speed pressure minutes percentage".split()
 )
 
 

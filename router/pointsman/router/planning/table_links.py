@@ -89,6 +89,7 @@ class Links:
         self._named = tuple(_named(c) for c in table.columns)
         self._values: dict[str, list[ValueLink]] = {}
         self._parts: dict[str, list[ValueLink]] = {}
+        self._initials: dict[str, list[ValueLink]] = {}
         for column in table.columns:
             if column.type not in NUMERIC | TEMPORAL and not table.truth_values(column):
                 self._index(column)
@@ -101,6 +102,9 @@ class Links:
             key = plain(value)
             self._values.setdefault(key, []).append(ValueLink(column, value, 1.0))
             words = key.split()
+            if len(words) > 1:
+                initials = "".join(w[0] for w in words if w not in ("of", "and", "the"))
+                self._initials.setdefault(initials, []).append(ValueLink(column, value, 0.9))
             if 1 < len(words) <= 6:
                 for word in words:
                     if len(word) > 2 and word not in STOP:
@@ -144,6 +148,10 @@ class Links:
         if not found:
             for alias in ALIASES.get(key, ()):
                 found = found or self._values.get(plain(alias), [])
+        if not found and written.isupper() and len(written) > 1:
+            found = self._initials.get(written.lower().replace(".", ""), [])
+            if found:
+                return tuple(found)
         if not found:
             found = self._nearly(key)
         if len(words) == 1 and (words[0] in STOP or len(words[0]) < 3):

@@ -53,6 +53,8 @@ async def understand(
     if not steps or not (whole or _anchored(marks, refers_back)):
         return None
     missing = missing or _asked_for(marks, leftover)
+    if missing is None and leftover and all(s.capability == "table.select" for s in steps):
+        missing = leftover[-1]
     used = tuple((marks.items[i].start, marks.items[i].end) for i in sorted(marks.used))
     score = share * (0.5 if missing else 1.0)
     return TableQuestion(steps, round(min(score, 1.0), 4), used, leftover, missing)

@@ -72,6 +72,7 @@ class Reader:
         self.reading.having = [c for c in found if c.column is None or c.function is not None]
         self._sorts()
         self._groups()
+        self._splits()
         self._asked_groups()
         self._groups_with_conditions()
         self._superlatives()
@@ -152,7 +153,15 @@ class Reader:
             mark = self.marks.items[i]
             if mark.value is None:
                 at = self._sorted_by(i)
-                if self.marks.kind(at) in ("column", "word", "function"):
+                if self.marks.kind(at) == "function":
+                    for j in range(i + 1, at):
+                        if self.marks.kind(j) == "column":
+                            self._group_at(j)
+                            self.reading.descending = True
+                if (
+                    self.marks.kind(at) in ("column", "word", "function")
+                    and not self.reading.groups
+                ):
                     column = (
                         self.marks.next_of(at, "stop") if self.marks.kind(at) == "function" else at
                     )
@@ -208,6 +217,24 @@ class Reader:
                 return column
         return at
 
+    def _splits(self) -> None:
+        """ "gender split", "compare North and South", "open vs closed": groups that no "by" announces."""
+        marks = self.marks
+        for i, mark in enumerate(marks.items):
+            if (
+                mark.word in ("split", "breakdown", "mix", "composition")
+                and marks.kind(i - 1) == "column"
+            ):
+                self._group_at(i - 1)
+                marks.use(i)
+        compared = any(
+            m.word in ("compare", "vs", "versus", "comparison", "compared") for m in marks.items
+        )
+        if compared and not self.reading.groups:
+            for condition in self.reading.where:
+                if condition.op == "in" and condition.column is not None:
+                    self.reading.group(condition.column)
+
     def _in_group_list(self, i: int) -> bool:
         """ "by category and month": the list that starts at "by" takes its parts in order."""
         at = self.marks.before(i, "stop", "and", "column")
@@ -247,6 +274,9 @@ class Reader:
         link = self._grouping(mark.links)
         if link is None:
             return False
+        if self.links.is_identifier(link.column) and self.links.is_own_row_noun(mark.word):
+            self.marks.use(at)
+            return True
         self.reading.group(link.column.name, "day" if link.column.type == "datetime" else None)
         self.marks.use(at, certainty=link.certainty)
         return True
@@ -429,6 +459,10 @@ class Reader:
         """ "highest paid employee", "best rated hotels": the noun of the rows comes after."""
         after = self.marks.next_of(at, "stop")
         noun = self.marks.kind(after) in ("rows", "column") and after == at + 1
+        participle = self.marks.word(at).endswith(("ing", "ed", "id", "ld"))
+        if noun and participle and self.marks.kind(after) == "column" and not self.reading.groups:
+            if not self.links.is_row_noun(self.marks.word(after)):
+                return not self._group_at(after)
         if noun and self.links.is_row_noun(self.marks.word(after)):
             self.marks.use(after)
             return True
@@ -550,6 +584,8 @@ class Reader:
                 reading.measure("count", None)
             elif not reading.groups:
                 self._group_at(following)
+            elif any(k.column.name == c for k in marks.links(following) for c, _ in reading.groups):
+                marks.use(following)
             else:
                 marks.use(following)
                 link = self._grouping(marks.items[following].links)
@@ -564,6 +600,13 @@ class Reader:
         if column is None and not reading.groups and word in BEST | WORST:
             column = self._quality_column()
         if column is None and rows and not reading.groups and word in SIZES:
+            column = self._size_column() or self.default_number()
+        if (
+            column is None
+            and reading.groups
+            and not reading.measures
+            and word in BEST | WORST | SIZES
+        ):
             column = self.default_number()
         if reading.groups:
             if reading.limit is None:
@@ -584,6 +627,11 @@ class Reader:
             reading.limit = reading.limit or 1
         elif marks.word(i) == "top" and reading.limit:
             marks.use(following) if rows else None
+
+    def _size_column(self) -> Column | None:
+        """What "biggest" goes by, before money: an area."""
+        link = self.numeric(self.links.columns(("area",), 0.7))
+        return link.column if link else None
 
     def _quality_column(self) -> Column | None:
         """What "best" goes by when nothing is said: a rating or a score."""
@@ -641,6 +689,14 @@ class Reader:
     def _count(self, i: int, function: str) -> None:
         at = self.marks.next_of(i, "stop")
         mark = self.marks.items[at] if at < len(self.marks.items) else None
+        absorbed = (
+            self.marks.kind(self.marks.before(i, "stop")) == "function" and at in self.marks.used
+        )
+        if absorbed and self.reading.measures:
+            return
+        if mark is not None and mark.kind == "value" and (sold := self._sold()) is not None:
+            self.reading.measure("sum", sold.name)
+            return
         if mark is None or at in self.marks.used or mark.kind == "rows" and function == "count":
             if mark is not None and mark.kind == "rows":
                 self.marks.use(at)
@@ -674,6 +730,16 @@ class Reader:
             self.reading.measure("count_distinct", entity.name)
         else:
             self.reading.measure("count", None)
+
+    def _sold(self) -> Column | None:
+        """ "how many laptops did we sell" counts pieces, not rows."""
+        for i, mark in enumerate(self.marks.items):
+            if stem(mark.word) in ("sell", "buy", "selling"):
+                link = self.numeric(self.links.columns(("quantity",), 0.75))
+                if link is not None:
+                    self.marks.use(i)
+                    return link.column
+        return None
 
     def _entity_column(self, mark: Mark) -> Column | None:
         links = self.links.columns((mark.word,), 0.7)
@@ -799,9 +865,10 @@ class Reader:
                 self.marks.use(i, certainty=0.7)
         for i in self.marks.free("rows", "wh"):
             self.marks.use(i)
-        reading.distinct = any(
-            m.word in ("distinct", "unique", "different") for m in self.marks.items
-        )
+        for i, mark in enumerate(self.marks.items):
+            if mark.word in ("distinct", "unique", "different"):
+                reading.distinct = True
+                self.marks.use(i)
 
     def _chart_rest(self, free: list[int]) -> None:
         for i in free:

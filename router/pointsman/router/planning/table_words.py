@@ -33,10 +33,10 @@ ABBREVIATIONS = {
 CONCEPTS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
-    revenue sales turnover income amount total earnings takings proceeds value spend spent spending expenditure paid sum cost sold sell earn earned earning worth money
+    revenue selling sales turnover income amount total earnings takings proceeds value spend spent spending expenditure paid sum cost sold sell earn earned earning worth money
     price cost fare fee charge tariff expensive cheap priced rate amount
     salary pay wage compensation remuneration income earn earned earning paid earnings
-    quantity units unit pieces items volume count sold sell number bought
+    quantity selling units unit pieces items volume count sold sell number bought
     profit margin gain
     discount rebate
     date day when time timestamp datetime
@@ -79,7 +79,7 @@ CONCEPTS: tuple[tuple[str, ...], ...] = tuple(
     sensor device station
     year built construction
     seats capacity
-    resolution resolved solved closed
+    resolution resolve resolved solve solved close closed
     created opened submitted raised reported
     order purchase transaction sale
     ticket issue case request
@@ -302,6 +302,7 @@ STOP = frozenset(
     say says called ok hi hello thanks thank much many lot great us during ever still currently current back since
     based well were'nt where's what's who's how's let's i'd i'm filter keep pick select sort order ordered include compared
     together view check against first more less data table dataset file csv sheet rows row records record entries entry really
+    performing performance way ways option options deal everyone everybody anyone anybody someone breakdown split
     both either different give given among in-between part present live lives living located""".split()
 )  # fmt: skip
 

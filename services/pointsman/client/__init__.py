@@ -1,0 +1,64 @@
+"""Pointsman from Python.
+
+from pointsman.client import Client
+
+with Client() as client:
+    answer = client.run("Find the negative reviews and count them by product", files=["reviews.csv"])
+    print(answer.text)
+"""
+
+from pointsman.client.aio import AsyncClient
+from pointsman.client.errors import (
+    BadReply,
+    ClientClosed,
+    DeadlinePassed,
+    FileUnreadable,
+    IncompleteTable,
+    PointsmanClientError,
+    RequestRejected,
+    ServerNotStarted,
+    ServerUnreachable,
+)
+from pointsman.client.results import (
+    Answer,
+    Budget,
+    Capability,
+    Event,
+    Expert,
+    Fault,
+    File,
+    Part,
+    Plan,
+    PlanTask,
+    Run,
+    Step,
+    Usage,
+)
+from pointsman.client.sync import Client
+
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "BadReply",
+    "Budget",
+    "Capability",
+    "Client",
+    "ClientClosed",
+    "DeadlinePassed",
+    "Event",
+    "Expert",
+    "Fault",
+    "File",
+    "FileUnreadable",
+    "IncompleteTable",
+    "Part",
+    "Plan",
+    "PlanTask",
+    "PointsmanClientError",
+    "RequestRejected",
+    "Run",
+    "ServerNotStarted",
+    "ServerUnreachable",
+    "Step",
+    "Usage",
+]

@@ -75,7 +75,7 @@ def relevance(
     """Scores of the texts for a query. query_vector [384], vectors [n, 384], both of unit length."""
     cosine = (vectors @ query_vector).astype(np.float32)
     lexical = word_share(query, texts)
-    fused = np.clip(_MEANING * cosine + _WORDS * lexical, 0, 1)
+    fused = np.clip(_MEANING * cosine + _WORDS * lexical, 0, 1).astype(np.float32)
     by_words = (lexical >= LEXICAL_FLOOR) & (cosine >= COSINE_WITH_WORDS)
     return Relevance(cosine, lexical, fused, (cosine >= floor(len(texts))) | by_words)
 

@@ -26,6 +26,8 @@ from pointsman.router.values import TABLE, Json, Table
 OTHER = "other"
 EXAMPLES = 3
 _CANDIDATES = 40
+_COVERS = 0.04
+"""Share of a group's texts that must use its label; a group without such a phrase goes to "other"."""
 _EXAMPLE_LENGTH = 200
 
 
@@ -171,7 +173,7 @@ def _weights(
     inside: Counter[str], everywhere: Counter[str], size: int, total: int
 ) -> dict[str, float]:
     """Share of the group's texts that use the phrase, times how much rarer it is outside; highest 1."""
-    least = 2 if size >= 8 else 1
+    least = max(2 if size >= 8 else 1, _COVERS * size)
     raw = {
         k: math.sqrt(c / size)
         * math.log1p((c / size) / ((everywhere[k] - c + 1) / (total - size + 1)))

@@ -88,7 +88,7 @@ _NO_HEAD = _listed(
     wearing wish wonder wondering work worked working works write written wrote bother add added
     adding asap hey goodbye lol wow yeah nope yep sir madam dear instantly immediately recently
     currently previously finally frequently exactly basically certainly probably apparently
-    possibly unfortunately junk crap garbage trash piece problem problems issue issues complaint
+    possibly unfortunately junk crap garbage broke disappointment dissapointment trash piece problem problems issue issues complaint
     complaints gripe review reviews reviewer reviewers experience purchase advice opinion brand
     unit model anyone question questions digital
     """

@@ -167,7 +167,7 @@ def _number(
         return None
     if (
         not cued
-        and (not required or len(free) > 1 and best <= 0)
+        and (not required or (len(free) > 1 and best <= 0))
         and not (required and len(free) == 1)
     ):
         return None
@@ -178,7 +178,7 @@ def _number(
 
 def _allowed(amount: Amount, schema: Mapping[str, Any], whole: bool) -> bool:
     value = amount.as_json()
-    if whole and not isinstance(value, int) or amount.worded and amount.value == 1:
+    if (whole and not isinstance(value, int)) or (amount.worded and amount.value == 1):
         return False
     low, high = schema.get("minimum"), schema.get("maximum")
     return (low is None or value >= low) and (high is None or value <= high)
@@ -311,7 +311,7 @@ def _moment(own: frozenset[str], form: str, reading: Reading) -> str | None:
 
 
 def _iso(moment: Moment, form: str, day: str) -> str:
-    if form == "date" or moment.clock is None and form != "date-time":
+    if form == "date" or (moment.clock is None and form != "date-time"):
         return day
     clock = moment.clock.isoformat() if moment.clock else "00:00:00"
     return clock if form == "time" else f"{day}T{clock}"

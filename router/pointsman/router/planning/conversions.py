@@ -190,7 +190,7 @@ def _single(text: str, to_span: tuple[int, int]) -> list[tuple[Decimal, str, int
         match = re.compile(rf"\s*(?P<unit>{_ALTERNATIVES})(?![\w°²³])", re.IGNORECASE).match(
             text, to_span[1]
         )
-    if match is None or match.start("unit") < to_span[0] + 1 and match.end() > to_span[0]:
+    if match is None or (match.start("unit") < to_span[0] + 1 and match.end() > to_span[0]):
         return []
     return [
         (

@@ -195,17 +195,16 @@ class Links:
         return tuple(
             n.column
             for n in self._named
-            if n.column.type == "text" and (n.head & words or n.stems[-1:] and n.stems[-1] in words)
+            if n.column.type == "text"
+            and (n.head & words or (n.stems[-1:] and n.stems[-1] in words))
         )
 
     def is_identifier(self, column: Column) -> bool:
         stems = split_name(column.name)
         if len(stems) > 1 and stems[-1] == "number" and column.type == "integer":
             return True
-        return (
-            bool(stems)
-            and stems[-1] in ("id", "key", "code", "index", "uuid")
-            or stems == ("number",)
+        return (bool(stems) and stems[-1] in ("id", "key", "code", "index", "uuid")) or stems == (
+            "number",
         )
 
 

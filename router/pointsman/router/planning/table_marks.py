@@ -1,7 +1,7 @@
 """A question as a row of marks: which words are columns, values, numbers, dates, operations."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -23,7 +23,6 @@ from pointsman.router.planning.table_words import (
     STOP,
     SUPERLATIVES,
     TEXT_OPERATORS,
-    stem,
 )
 
 Kind = Literal[
@@ -254,10 +253,8 @@ def _is_operation_here(
         return False
     if operation.kind in ("and", "or", "wh", "group", "comparison", "not"):
         return True
-    if (
-        before
-        and before[-1].kind in ("function", "superlative", "group")
-        or (len(before) > 1 and before[-1].word == "the" and before[-2].kind == "function")
+    if (before and before[-1].kind in ("function", "superlative", "group")) or (
+        len(before) > 1 and before[-1].word == "the" and before[-2].kind == "function"
     ):
         return False
     following = next((t for t in after if t.lower not in ("the", "of", "a", "all", "and")), None)
@@ -297,11 +294,3 @@ def content_share(marks: Marks) -> tuple[float, tuple[str, ...]]:
         else:
             left.append(marks.text[mark.start : mark.end])
     return (explained / total if total else 0.0), tuple(left)
-
-
-Choose = Callable[[tuple[Link, ...]], Link | None]
-
-
-def is_plural(word: str) -> bool:
-    """Whether a noun is written in the plural."""
-    return stem(word) != word

@@ -7,15 +7,15 @@ Words are linked to columns and values by form first and by meaning (the embedde
 not settle it. What is not explained is said in `leftover` and `missing`; it is never replaced by a guess.
 """
 
-from datetime import datetime
 from dataclasses import replace
+from datetime import datetime
 
 from pointsman.router.planning.base import Embedder
 from pointsman.router.planning.table_context import Step, TableContext, TableQuestion
-from pointsman.router.planning.table_links import Link, Links
+from pointsman.router.planning.table_links import Links
 from pointsman.router.planning.table_marks import Marks, content_share, marks_of
 from pointsman.router.planning.table_meaning import link_by_meaning
-from pointsman.router.planning.table_reading import Reader
+from pointsman.router.planning.table_reader import Reader
 from pointsman.router.planning.table_steps import about_table, steps_of
 
 __all__ = ["Step", "TableContext", "TableQuestion", "understand"]
@@ -98,7 +98,7 @@ def _anchored(marks: Marks, refers_back: bool) -> bool:
         "comparison",
         "missing",
     }
-    return generic and bool(kinds) or bool(operations & {"moment", "function", "superlative"})
+    return (generic and bool(kinds)) or bool(operations & {"moment", "function", "superlative"})
 
 
 def _asked_for(marks: Marks, leftover: tuple[str, ...]) -> str | None:
@@ -111,13 +111,7 @@ def _asked_for(marks: Marks, leftover: tuple[str, ...]) -> str | None:
             marks.kind(before)
             in ("function", "group", "superlative", "comparison", "wh", "not", "missing", "chart")
             or (marks.kind(marks.next_of(i, "stop")) in ("group", "comparison", "grain"))
-            or mark.value[:1].isupper()
-            and i > 0
+            or (mark.value[:1].isupper() and i > 0)
         ):
             return str(mark.word)
     return None
-
-
-def linked(links: tuple[Link, ...]) -> Link | None:
-    """The most certain link."""
-    return links[0] if links else None

@@ -29,7 +29,10 @@ TEXT_EMOTION = Capability(
     },
     output={
         **TABLE,
-        "x-adds": [{"name": "emotion", "type": "text"}, {"name": "emotion_score", "type": "number"}],
+        "x-adds": [
+            {"name": "emotion", "type": "text"},
+            {"name": "emotion_score", "type": "number"},
+        ],
     },
     examples=(
         "which emotions are in these comments?",
@@ -41,7 +44,10 @@ TEXT_EMOTION = Capability(
         "detect emotions in the chat log",
         "chart the emotions in the survey",
     ),
-    composition=("table.aggregate by emotion counts them", "table.filter on emotion keeps one emotion"),
+    composition=(
+        "table.aggregate by emotion counts them",
+        "table.filter on emotion keeps one emotion",
+    ),
     prior=Prior(quality=0.6, latency=0.5),
 )
 
@@ -78,7 +84,9 @@ class EmotionReader:
         chances = {n: float(c) for n, c in zip(self._names, chance, strict=True)}
         if not any(c.isalnum() or ord(c) > 0x2000 for c in text):
             return Emotions("neutral", 1.0, dict.fromkeys(self._names, 0.0))
-        feeling = [i for i, n in enumerate(self._names) if n != "neutral" and chance[i] > self._cuts[i]]
+        feeling = [
+            i for i, n in enumerate(self._names) if n != "neutral" and chance[i] > self._cuts[i]
+        ]
         if not feeling:
             return Emotions("neutral", round(chances.get("neutral", 0.0), 3), chances)
         best = max(feeling, key=lambda i: float(chance[i] - self._cuts[i]))

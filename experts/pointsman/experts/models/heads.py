@@ -28,7 +28,9 @@ class PoolingHead(nn.Module):
     heads (Lin et al. 2017, arXiv 1703.03130, eq. 6), the largest value, and the mean of the raw states.
     """
 
-    def __init__(self, outputs: int, *, inner: int = 128, heads: int = 4, dropout: float = 0.3) -> None:
+    def __init__(
+        self, outputs: int, *, inner: int = 128, heads: int = 4, dropout: float = 0.3
+    ) -> None:
         super().__init__()
         self.narrow = nn.Linear(WIDTH, inner)
         self.near = nn.Conv1d(inner, inner, 3, padding=1)

@@ -257,4 +257,9 @@ def _is_phone(value: str) -> bool:
         return False
     if value.startswith(("+", "(")) or (value[0] == "0" and re.search(r"[ ./-]", value)):
         return True
-    return re.fullmatch(r"\d{3}[ .-]\d{3}[ .-]\d{4}|\d{3}-\d{4}|1[ .-]\d{3}[ .-]\d{3}[ .-]\d{4}", value) is not None
+    return (
+        re.fullmatch(
+            r"\d{3}[ .-]\d{3}[ .-]\d{4}|\d{3}-\d{4}|1[ .-]\d{3}[ .-]\d{3}[ .-]\d{4}", value
+        )
+        is not None
+    )

@@ -92,7 +92,9 @@ def judged(text: str, out: Floats) -> Judged:
     rating = float((np.tanh(out[:, 3]) * weight).sum() / weight.sum())
     score = (float(mixed[2] - mixed[0]) + rating) / 2
     limits = ((-1.0, -0.05), (-0.3, 0.3), (0.05, 1.0))[place]
-    return Judged(SENTIMENTS[place], round(min(max(score, limits[0]), limits[1]), 3), float(mixed[place]))
+    return Judged(
+        SENTIMENTS[place], round(min(max(score, limits[0]), limits[1]), 3), float(mixed[place])
+    )
 
 
 def expert_on(encoder: Encoder, reader: SentimentReader) -> ModelExpert:

@@ -30,7 +30,9 @@ def fit(
     head = PoolingHead(outputs)
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.02)
     steps = epochs * (len(corpus) // rows + 1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps, pct_start=0.15
+    )
     lengths = np.array([len(s[i]) for s, i in corpus])
     head.train()
     for _ in range(epochs):

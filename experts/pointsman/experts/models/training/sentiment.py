@@ -122,7 +122,9 @@ def corpus(folder: Path, cache: Path | None, snippets: Rated, states: States) ->
 
 def train(made: Corpus, *, seed: int, epochs: int = 5) -> PoolingHead:
     """Outputs: logits of the three classes, and the value (rating / 4)."""
-    classes, values, weights = (torch.from_numpy(a) for a in (made.classes, made.values, made.weights))
+    classes, values, weights = (
+        torch.from_numpy(a) for a in (made.classes, made.values, made.weights)
+    )
     given = ~values.isnan()
 
     def loss(out: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:

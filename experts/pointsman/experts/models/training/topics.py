@@ -46,11 +46,15 @@ async def pairs(rows: list[tuple[str, str, str]], encoder: Encoder) -> Pairs:
     texts = [r[0] for r in rows]
     vectors = await encoder.embed(texts)
     background = await encoder.embed(list(BACKGROUND))
-    topics = {(r[1], r[2]) for r in rows} | {(r[2].removeprefix("nlu ").replace("_", " "), r[2]) for r in rows}
+    topics = {(r[1], r[2]) for r in rows} | {
+        (r[2].removeprefix("nlu ").replace("_", " "), r[2]) for r in rows
+    }
     random = np.random.default_rng(0)
     made, truth, groups = [], [], []
     for topic, group in sorted(topics):
-        match = np.array([r[1] == topic or r[2].removeprefix("nlu ").replace("_", " ") == topic for r in rows])
+        match = np.array(
+            [r[1] == topic or r[2].removeprefix("nlu ").replace("_", " ") == topic for r in rows]
+        )
         away = np.array([r[2].removeprefix("nlu ") != group.removeprefix("nlu ") for r in rows])
         yes = random.permutation(np.flatnonzero(match))[:24]
         no = random.permutation(np.flatnonzero(~match & away))[:72]
@@ -96,7 +100,9 @@ def main() -> None:
         w, b = fit(x[~out], y[~out])
         said[out] = x[out] @ w + b > best_cut(x[~out] @ w + b, y[~out])
         plain[out] = x[out, 0] > best_cut(x[~out, 0], y[~out])
-    print(f"{len(y)} pairs, held-out domains: F1 {f1(y, said):.3f}, cosine alone {f1(y, plain):.3f}")
+    print(
+        f"{len(y)} pairs, held-out domains: F1 {f1(y, said):.3f}, cosine alone {f1(y, plain):.3f}"
+    )
     w, b = fit(x, y)
     cut = best_cut(x @ w + b, y)
     print("weights", w, b, "cut", cut)

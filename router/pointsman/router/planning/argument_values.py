@@ -259,8 +259,10 @@ def _string(
 ) -> str | None:
     own, described = words_of(name, schema)
     form = str(schema.get("format", ""))
-    if form == "email" or "email" in own or own & {"recipient", "to", "cc", "bcc", "sender"}:
-        if (email := _pattern(_EMAIL, reading)) is not None or form == "email" or "email" in own:
+    only_email = form == "email" or "email" in own
+    if only_email or own & {"recipient", "to", "cc", "bcc", "sender"}:
+        email = _pattern(_EMAIL, reading)
+        if email is not None or only_email:
             return email
     if form in ("uri", "url") or own & {"url", "link", "website", "uri"}:
         return _pattern(_URL, reading)

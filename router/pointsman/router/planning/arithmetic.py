@@ -124,7 +124,9 @@ def _trimmed(text: str) -> tuple[int, int]:
 
 def _masked(body: str, numbers: list[Amount]) -> tuple[str, list[str]]:
     """The text with "#" for each number ("#%" for a percentage) and "x" for the earlier result."""
-    parts, values, at = [], [], 0
+    parts: list[str] = []
+    values: list[str] = []
+    at = 0
     for number in numbers:
         gap = body[at : number.start]
         if number.value < 0 and re.search(r"[\d#)]\s*$", "".join(parts) + gap):
@@ -200,33 +202,28 @@ def _formula(masked: str, values: list[str]) -> str | None:
     return _fill(re.sub(r"^- ", "-", re.sub(r"([(,]) - ", r"\1-", form)), values)
 
 
+_OPERANDS = re.compile(r"[-f(]*n[)p]*(?:[-o,][-f(]*n[)p]*)*")
+
+
 def _is_expression(form: str) -> bool:
     """At least one operation, brackets in pairs, operators between operands."""
     tokens = re.findall(r"[#x]|\^[23]|sqrt|abs|round|min|max|sum|mean|[-+*/^%(),]", form)
-    wants_operand, depth, operations = True, 0, 0
-    for token in tokens:
-        if token in "#x":
-            if not wants_operand:
-                return False
-            wants_operand = False
-        elif token.isalpha():
-            if not wants_operand:
-                return False
-            operations += 1
-        elif token == "(":
-            if not wants_operand:
-                return False
-            depth += 1
-        elif token == ")":
-            depth -= 1
-            if depth < 0 or wants_operand:
-                return False
-        elif token[1:].isdigit() and not wants_operand:
-            operations += 1
-        elif token == "-" and wants_operand:
-            continue
-        else:
-            if wants_operand:
-                return False
-            wants_operand, operations = True, operations + (token != ",")
-    return not wants_operand and depth == 0 and operations > 0
+    shape = "".join(_shape(t) for t in tokens)
+    if not re.search(r"[fop]|n[)p]*-", shape) or shape.count("(") != shape.count(")"):
+        return False
+    depth, lowest = 0, 0
+    for sign in shape:
+        depth += (sign == "(") - (sign == ")")
+        lowest = min(lowest, depth)
+    return lowest == 0 and _OPERANDS.fullmatch(shape) is not None
+
+
+def _shape(token: str) -> str:
+    """n operand, f function, p power written after its operand, o operation; brackets and "-" as they are."""
+    if token in "#x":
+        return "n"
+    if token.isalpha():
+        return "f"
+    if token[1:].isdigit():
+        return "p"
+    return token if token in "(),-" else "o"

@@ -124,9 +124,7 @@ def _anchor(text: str, match: re.Match[str], found: tuple[Moment, ...], today: d
     ):
         return today
     for moment in found:
-        if moment.end <= match.end() and moment.start <= match.start():
-            pass
-        written = [m for m in moments_within(text, moment, today)]
+        written = moments_within(text, moment, today)
         if written:
             return written[0]
     return today if match["way"].lower() == "later" else None

@@ -201,7 +201,7 @@ class Conditions(Predicates):
 
     def _add_values(self, column: str, chosen: list[tuple[Json, bool, bool]]) -> None:
         for negated in (False, True):
-            values = list(dict.fromkeys(v for v, n, part in chosen if n == negated and not part))  # type: ignore[type-var]
+            values = list(dict.fromkeys(v for v, n, part in chosen if n == negated and not part))
             if len(values) == 1:
                 self.found.append(Condition(column, "ne" if negated else "eq", values[0]))
             elif values:

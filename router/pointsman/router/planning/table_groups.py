@@ -73,10 +73,10 @@ class Groups(Parts):
     def _counted_column(self, at: int) -> int:
         """ "by number of bedrooms": the column that holds the number is the group."""
         column = self.marks.next_of(at, "stop")
-        if self.marks.kind(at) == "function" and self.numeric(self.marks.links(column)):
-            if self.marks.items[at].value == "count":
-                self.marks.use(at)
-                return column
+        counts = self.marks.kind(at) == "function" and self.marks.items[at].value == "count"
+        if counts and self.numeric(self.marks.links(column)):
+            self.marks.use(at)
+            return column
         return at
 
     def _splits(self) -> None:

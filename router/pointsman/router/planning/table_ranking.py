@@ -80,10 +80,11 @@ class Ranking(Groups):
         after = self.marks.next_of(at, "stop")
         noun = self.marks.kind(after) in ("rows", "column") and after == at + 1
         participle = self.marks.word(at).endswith(("ing", "ed", "id", "ld"))
-        if noun and participle and self.marks.kind(after) == "column" and not self.reading.groups:
-            if not self.links.is_row_noun(self.marks.word(after)):
-                return not self._group_at(after)
-        if noun and self.links.is_row_noun(self.marks.word(after)):
+        own = self.links.is_row_noun(self.marks.word(after))
+        column = self.marks.kind(after) == "column" and not own
+        if noun and participle and column and not self.reading.groups:
+            return not self._group_at(after)
+        if noun and own:
             self.marks.use(after)
             return True
         return False
@@ -175,66 +176,61 @@ class Ranking(Groups):
 
     def _rank_rows_or_groups(self, i: int, following: int, descending: bool) -> None:
         """ "most orders", "top 5 products by quantity", "spent the most", "best customers"."""
-        marks, reading, word = self.marks, self.reading, self.marks.word(i)
-        reading.descending, reading.ordered = descending, True
+        self.reading.descending, self.reading.ordered = descending, True
         if self._functions_before(i):
             return
-        rows = marks.kind(following) == "rows" or (
-            marks.kind(following) == "column" and self.links.is_own_row_noun(marks.word(following))
+        rows = self.marks.kind(following) == "rows" or (
+            self.marks.kind(following) == "column"
+            and self.links.is_own_row_noun(self.marks.word(following))
         )
-        if (
-            marks.kind(following) == "column"
-            and following not in marks.used
-            and not (rows and not reading.groups)
-        ):
-            if rows:
-                marks.use(following)
-                reading.measure("count", None)
-            elif not reading.groups:
-                self._group_at(following)
-            elif any(k.column.name == c for k in marks.links(following) for c, _ in reading.groups):
-                marks.use(following)
-            else:
-                marks.use(following)
-                link = self._grouping(marks.items[following].links)
-                reading.measure(
-                    "count" if link is None or self._entity(link.column) else "count_distinct",
-                    None if link is None or self._entity(link.column) else link.column.name,
-                )
-        elif marks.kind(following) == "rows" and reading.groups:
-            marks.use(following)
-            reading.measure("count", None)
-        column = None if reading.measures else self._ranking_column(i)
-        if column is None and not reading.groups and word in BEST | WORST:
-            column = self._quality_column()
-        if column is None and rows and not reading.groups and word in SIZES:
-            column = self._size_column() or self.default_number()
-        if (
-            column is None
-            and reading.groups
-            and not reading.measures
-            and word in BEST | WORST | SIZES
-        ):
-            column = self.default_number()
-        if reading.groups:
-            if reading.limit is None:
-                reading.limit = (
-                    None
-                    if following < len(marks.items)
-                    and stem(marks.word(following)) != marks.word(following)
-                    and marks.word(i) in BEST
-                    else 1
-                )
+        self._ranked_noun(following, rows)
+        column = None if self.reading.measures else self._ranking_column(i)
+        column = column or self._implied_column(self.marks.word(i), rows)
+        if self.reading.groups:
+            self._rank_groups(i, following, column)
+        elif rows or column is not None:
+            self.marks.use(following) if rows else None
+            self.reading.sort = column.name if column else None
             if column is not None:
-                reading.measure(self._total_or_mean(column), column.name)
-            elif not reading.measures:
+                self.reading.limit = self.reading.limit or 1
+
+    def _ranked_noun(self, at: int, rows: bool) -> None:
+        """The noun after a superlative: counted rows, or a column to group by or to count the values of."""
+        marks, reading = self.marks, self.reading
+        if at in marks.used or marks.kind(at) not in ("rows", "column"):
+            return
+        if rows and reading.groups:
+            marks.use(at)
+            reading.measure("count", None)
+        elif not rows and not reading.groups:
+            self._group_at(at)
+        elif not rows:
+            marks.use(at)
+            link = self._grouping(marks.links(at))
+            if link is None or self._entity(link.column):
                 reading.measure("count", None)
-        elif column is not None:
-            marks.use(following) if rows else None
-            reading.sort = column.name
-            reading.limit = reading.limit or 1
-        elif marks.word(i) == "top" and reading.limit:
-            marks.use(following) if rows else None
+            elif all(link.column.name != column for column, _ in reading.groups):
+                reading.measure("count_distinct", link.column.name)
+
+    def _implied_column(self, word: str, rows: bool) -> Column | None:
+        """What a ranking goes by when nothing is named: "best" a rating, "biggest" an area or the money."""
+        if self.reading.measures:
+            return None
+        if self.reading.groups:
+            return self.default_number() if word in BEST | WORST | SIZES else None
+        if word in BEST | WORST and (quality := self._quality_column()) is not None:
+            return quality
+        return self._size_column() or self.default_number() if rows and word in SIZES else None
+
+    def _rank_groups(self, i: int, following: int, column: Column | None) -> None:
+        reading, noun = self.reading, self.marks.word(following)
+        several = self.marks.word(i) in BEST and stem(noun) != noun
+        if reading.limit is None and not several:
+            reading.limit = 1
+        if column is not None:
+            reading.measure(self._total_or_mean(column), column.name)
+        elif not reading.measures:
+            reading.measure("count", None)
 
     def _size_column(self) -> Column | None:
         """What "biggest" goes by, before money: an area."""

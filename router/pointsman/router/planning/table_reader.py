@@ -152,7 +152,7 @@ class Reader(Ranking):
     def _aggregate(self, i: int, function: str) -> None:
         """A function takes the column after it; "total and average price" share one."""
         marks = self.marks
-        later = [j for j in range(i + 1, len(marks.items))]
+        later = list(range(i + 1, len(marks.items)))
         for at in [*later, *reversed(range(i))]:
             mark = marks.items[at]
             if (
@@ -231,32 +231,37 @@ class Reader(Ranking):
         reading = self.reading
         free = self.marks.free("column")
         if reading.groups and not reading.measures and not reading.chart_columns:
-            for i in free:
-                link = self.numeric(self.marks.items[i].links)
-                if link is not None:
-                    self.marks.use(i, certainty=link.certainty)
-                    reading.measure(self._total_or_mean(link.column), link.column.name)
-            if not reading.measures and not reading.having:
-                reading.measure("count", None)
+            self._measure_rest(free)
         elif reading.chart and not reading.chart_columns and not reading.aggregates:
             self._chart_rest(free)
-        for i in self.marks.free("column"):
-            if self.links.is_row_noun(self.marks.word(i)) or (
-                reading.aggregates and self.marks.items[i].certainty < 0.9
-            ):
-                self.marks.use(i, certainty=0.9)
-            elif not reading.aggregates and not reading.sort:
-                name = self.marks.items[i].links[0].column.name
-                reading.select.append(name)
-                self.marks.use(i)
-            else:
-                self.marks.use(i, certainty=0.7)
-        for i in self.marks.free("rows", "wh"):
-            self.marks.use(i)
+        self._show_rest()
+        self.marks.use(*self.marks.free("rows", "wh"))
         for i, mark in enumerate(self.marks.items):
             if mark.word in ("distinct", "unique", "different"):
                 reading.distinct = True
                 self.marks.use(i)
+
+    def _measure_rest(self, free: list[int]) -> None:
+        reading = self.reading
+        for i in free:
+            link = self.numeric(self.marks.links(i))
+            if link is not None:
+                self.marks.use(i, certainty=link.certainty)
+                reading.measure(self._total_or_mean(link.column), link.column.name)
+        if not reading.measures and not reading.having:
+            reading.measure("count", None)
+
+    def _show_rest(self) -> None:
+        reading = self.reading
+        for i in self.marks.free("column"):
+            doubtful = reading.aggregates and self.marks.items[i].certainty < 0.9
+            if self.links.is_row_noun(self.marks.word(i)) or doubtful:
+                self.marks.use(i, certainty=0.9)
+            elif not reading.aggregates and not reading.sort:
+                reading.select.append(self.marks.links(i)[0].column.name)
+                self.marks.use(i)
+            else:
+                self.marks.use(i, certainty=0.7)
 
     def _chart_rest(self, free: list[int]) -> None:
         for i in free:

@@ -94,10 +94,7 @@ def _table_step(kind: str, named: list[str], numeric: list[str], links: Links) -
 
 def steps_of(reading: Reading) -> tuple[Step, ...]:
     """The shortest chain of steps that gives what was asked."""
-    if reading.aggregates:
-        steps = _aggregated(reading)
-    else:
-        steps = _rows(reading)
+    steps = _aggregated(reading) if reading.aggregates else _rows(reading)
     if reading.chart:
         steps.append(_chart(reading))
     return tuple(steps)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-ABBREVIATIONS = {
+ABBREVIATIONS: dict[str, str] = {
     "qty": "quantity", "qnty": "quantity", "amt": "amount", "cust": "customer", "dept": "department",
     "dep": "department", "num": "number", "nr": "number", "no": "number", "avg": "average",
     "addr": "address", "desc": "description", "temp": "temperature", "dob": "birth date",
@@ -239,9 +239,10 @@ GRAINS = {
     "trend": "auto", "trends": "auto", "develop": "auto", "developed": "auto", "development of": "auto",
 }  # fmt: skip
 ADVERB_GRAINS = frozenset(
-    "yearly annual annually yoy quarterly monthly weekly daily hourly".split()
-    + ["year over year", "year on year", "month over month", "month on month", "over time"]
-    + ["trend", "trends", "over the years", "develop", "developed", "development of"]
+    "yearly,annual,annually,yoy,quarterly,monthly,weekly,daily,hourly,year over year,year on year,month over month,"
+    "month on month,over time,trend,trends,over the years,develop,developed,development of".split(
+        ","
+    )
 )
 CHARTS = {
     "bar chart": "bar", "bar graph": "bar", "bar plot": "bar", "bars": "bar", "column chart": "bar",

@@ -81,8 +81,8 @@ class Worker:
 
     async def _withdraw(self) -> None:
         try:
-            for expert in self._experts:
-                await self._workspace.announcements.withdraw(self.name, expert.card)
+            cards = [expert.card for expert in self._experts]
+            await self._workspace.announcements.withdraw(self.name, cards)
         except WorkspaceUnavailable as error:
             log.warning("withdrawing: %s", error)
 
@@ -114,16 +114,19 @@ class Worker:
         """One offer, from claim to commit. A lost Redis leaves the rest to the lease."""
         try:
             claim = await self._claim(expert, offer)
-            if claim is not None:
-                await _Attempt(self._workspace, self._files, expert, claim, self.name).run()
-        except WorkspaceUnavailable as error:
-            log.warning("%s: %s", expert.card.name, error)
+            async with asyncio.TaskGroup() as group:
+                # Acknowledged once the claim is decided: from then on the lease governs.
+                group.create_task(self._workspace.queue(queue(expert.card.name)).done(offer))
+                if claim is not None:
+                    attempt = _Attempt(self._workspace, self._files, expert, claim, self.name)
+                    group.create_task(attempt.run())
+        except* WorkspaceUnavailable as error:
+            log.warning("%s: %s", expert.card.name, error.exceptions[0])
 
     async def _claim(self, expert: Expert, offer: Offer) -> Claim | None:
-        """The offer is acknowledged once the claim is decided: from then on the lease governs."""
-        offers = self._workspace.queue(queue(expert.card.name))
+        """None when the offer is void: superseded, cancelled, or its run is over."""
         try:
-            claim = await self._workspace.claim(
+            return await self._workspace.claim(
                 RunId(offer.fields["run"]),
                 TaskId(offer.fields["task"]),
                 int(offer.fields["attempt"]),
@@ -132,9 +135,7 @@ class Worker:
             )
         except (StaleAttempt, RunOver, RunNotFound) as error:
             log.info("%s: offer is void: %s", expert.card.name, error)
-            claim = None
-        await offers.done(offer)
-        return claim
+            return None
 
 
 class _Attempt:

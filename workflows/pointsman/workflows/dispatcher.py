@@ -8,7 +8,7 @@ run's deadline and the leases of running attempts.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -167,7 +167,7 @@ class Dispatcher:
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-            await events.aclose()  # type: ignore[attr-defined]
+            await events.aclose()
 
     def _note(self, event: Event, state: RunState | None = None) -> None:
         """Which expert has which task; with a state, also what an attempt tells of its expert."""
@@ -222,28 +222,29 @@ class Dispatcher:
     # --- commands -------------------------------------------------------------------------------
 
     async def _carry_out(self, state: RunState, commands: Sequence[Command]) -> bool:
-        """True when the run is settled."""
-        finished = False
-        for command in commands:
-            match command:
-                case Start():
-                    await self._start(state, command)
-                case Expand():
-                    await self._expand(state, command.task)
-                case Collect():
-                    await self._collect(command)
-                case Skip():
-                    await self._skip(command.task, command.reason)
-                case Fail():
-                    await self._fail(state, command.task, command.error)
-                case Drop():
-                    event = TaskCancelled(command.task, time.time())
-                    await self._workspace.settle(self._owner, command.task, "cancelled", event)
-                case Finish():
-                    finished = True
-                case _:
-                    assert_never(command)
-        return finished
+        """All at once, for they concern different tasks; true when the run is settled."""
+        await asyncio.gather(*(self._do(state, command) for command in commands))
+        return any(isinstance(command, Finish) for command in commands)
+
+    async def _do(self, state: RunState, command: Command) -> None:
+        match command:
+            case Start():
+                await self._start(state, command)
+            case Expand():
+                await self._expand(state, command.task)
+            case Collect():
+                await self._collect(command)
+            case Skip():
+                await self._skip(command.task, command.reason)
+            case Fail():
+                await self._fail(state, command.task, command.error)
+            case Drop():
+                event = TaskCancelled(command.task, time.time())
+                await self._workspace.settle(self._owner, command.task, "cancelled", event)
+            case Finish():
+                pass
+            case _:
+                assert_never(command)
 
     async def _start(self, state: RunState, command: Start) -> None:
         node = state.nodes[command.task]
@@ -344,5 +345,9 @@ class Dispatcher:
         await self._workspace.settle(self._owner, task, "failed", event)
 
 
-async def _following(events: Any) -> Posted | None:
-    return await anext(events, None)
+async def _following(events: AsyncGenerator[Posted, None]) -> Posted | None:
+    """The next event; None at the end. (`anext` with a default loses cancellations in Python 3.11.)"""
+    try:
+        return await events.__anext__()
+    except StopAsyncIteration:
+        return None

@@ -25,6 +25,7 @@ class LiveExpert:
     capabilities: tuple[Capability, ...]
     workers: int
     seen: float
+    digest: str = ""
 
 
 class Announcements:
@@ -51,9 +52,10 @@ class Announcements:
                 pipe.hset(WORKERS, f"{card.name}|{worker}", f"{digest}|{now:.3f}")
                 await pipe.execute()
 
-    async def withdraw(self, worker: str, card: ExpertCard) -> None:
+    async def withdraw(self, worker: str, cards: Sequence[ExpertCard]) -> None:
+        fields = [f"{card.name}|{worker}" for card in cards]
         with redis_errors("withdraw"):
-            await self._redis.hdel(WORKERS, f"{card.name}|{worker}")
+            await self._redis.hdel(WORKERS, *fields)
 
     async def experts(self, *, now: float) -> list[LiveExpert]:
         """Experts that at least one live worker hosts. Where versions differ, the newest sign of life wins."""
@@ -77,7 +79,7 @@ class Announcements:
                 )
         await self._learn({digest for digest, _, _ in found.values()})
         return [
-            LiveExpert(*self._known[digest], workers, seen)
+            LiveExpert(*self._known[digest], workers, seen, digest)
             for _, (digest, seen, workers) in sorted(found.items())
             if digest in self._known
         ]
@@ -85,7 +87,7 @@ class Announcements:
     async def catalog(self, *, now: float) -> Catalog:
         """The union of what live experts serve; the same object as long as nothing changed."""
         experts = await self.experts(now=now)
-        names = frozenset(f"{e.card.name}|{e.card.version}|{len(e.capabilities)}" for e in experts)
+        names = frozenset(e.digest for e in experts)
         if names != self._catalog[0]:
             catalog = Catalog()
             for expert in experts:

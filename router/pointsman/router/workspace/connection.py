@@ -1,5 +1,6 @@
 """How Redis is reached, and its errors as ours."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -8,6 +9,9 @@ import redis.asyncio
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from pointsman.router.errors import WorkspaceUnavailable
+
+ANSWER_SECONDS = 40.0
+"""How long an answer may take; a read that waits for something on purpose asks for less."""
 
 Redis: TypeAlias = "redis.asyncio.Redis"
 
@@ -22,16 +26,29 @@ def connect(url: str, *, max_connections: int = 256) -> Redis:
         decode_responses=True,
         max_connections=max_connections,
         socket_connect_timeout=5,
+        socket_timeout=ANSWER_SECONDS,
         health_check_interval=30,
     )
 
 
 @contextmanager
 def redis_errors(what: str) -> Iterator[None]:
-    """Raises WorkspaceUnavailable, naming what was under way, when Redis does not answer."""
+    """Raises WorkspaceUnavailable, naming what was under way, when Redis does not answer.
+
+    A cancellation that redis-py 8 lost on its way (it happens while an answer is read, on Python 3.11) is
+    raised here after the call: what was cancelled must not go on.
+    """
     try:
         yield
     except (ConnectionError, TimeoutError) as error:
+        _heed_cancellation()
         raise WorkspaceUnavailable(f"{what}: Redis does not answer ({error})") from error
     except RedisError as error:
         raise WorkspaceUnavailable(f"{what}: Redis refused: {error}") from error
+    _heed_cancellation()
+
+
+def _heed_cancellation() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -16,6 +16,8 @@ RUN_PARTS = (
 )
 RUNS = "pm:runs"
 """Sorted set: run id by time of creation."""
+ACTIVE = "pm:active"
+"""Sorted set: owned run by the end of its lease; what stands here past its time has lost its owner."""
 RUN_QUEUE = "pm:queue:runs"
 WORKERS = "pm:workers"
 """Hash: "expert|worker" -> "digest|seen"."""

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 RECONNECT = 0.5
 """Seconds between attempts to subscribe again."""
+QUIET = 20.0
+"""Seconds without a message after which the connection is read anew."""
 
 
 class Wakeups:
@@ -56,19 +59,22 @@ class Wakeups:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=False) as pubsub:
                     await pubsub.subscribe(WAKE, CANCEL)
-                    async for message in pubsub.listen():
-                        if message["type"] == "subscribe":
-                            self._wake_all()
-                            self._subscribed.set()
-                        elif message["type"] == "message":
-                            for event in self._waiting.get(
-                                (message["channel"], message["data"]), ()
-                            ):
-                                event.set()
+                    while True:
+                        self._heard(await pubsub.get_message(timeout=QUIET))
             except RedisError as error:
                 self._subscribed.clear()
                 log.warning("wakeups: lost the subscription (%s); subscribing again", error)
                 await asyncio.sleep(RECONNECT)
+
+    def _heard(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
+        if message["type"] == "subscribe":
+            self._wake_all()
+            self._subscribed.set()
+        elif message["type"] == "message":
+            for event in self._waiting.get((message["channel"], message["data"]), ()):
+                event.set()
 
     def _wake_all(self) -> None:
         for waiting in self._waiting.values():

@@ -7,7 +7,7 @@ settles. Workers claim, renew, commit. Each side is fenced: an owner by its epoc
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +140,9 @@ class Workspace:
         event = CancelRequested(reason, time.time())
         self._check(run, await self._scripts("cancel", keys.of_run(run), reason, encode(event)))
 
-    async def events(self, run: RunId | str, *, after: str | None = None) -> AsyncIterator[Posted]:
+    async def events(
+        self, run: RunId | str, *, after: str | None = None
+    ) -> AsyncGenerator[Posted, None]:
         """Everything on the run's bus after an event id, then what follows; ends after RunEnded.
 
         Raises RunNotFound.
@@ -207,7 +209,23 @@ class Workspace:
         if found[0] == "held":
             return None
         self._check(run, found)
+        await self._mark_active(run, now + lease)
         return Owner(RunId(run), name, int(found[1]))
+
+    async def ownerless(self) -> list[RunId]:
+        """Runs whose owner's lease is over: it died. Ended ones among them are `own`'s to refuse."""
+        with redis_errors("ownerless"):
+            found: Any = await self._redis.zrangebyscore(keys.ACTIVE, 0, time.time())
+        return [RunId(r) for r in found]
+
+    async def not_active(self, run: RunId | str) -> None:
+        """The run needs no owner any more."""
+        with redis_errors("not active"):
+            await self._redis.zrem(keys.ACTIVE, run)
+
+    async def _mark_active(self, run: RunId | str, until: float) -> None:
+        with redis_errors("own"):
+            await self._redis.zadd(keys.ACTIVE, {run: until})
 
     async def keep(self, owner: Owner, *, lease: float) -> None:
         """Renews the lease. Raises StaleOwner, RunOver."""
@@ -221,6 +239,7 @@ class Workspace:
             f"{now + lease:.3f}",
         )
         self._check(owner, found)
+        await self._mark_active(owner.run, now + lease)
 
     async def post(self, owner: Owner, event: Event, **fields: Json) -> None:
         """A fact, and fields of the run's hash with it. Raises StaleOwner, RunOver."""
@@ -328,6 +347,7 @@ class Workspace:
             self._keep,
         )
         self._check(owner, found)
+        await self.not_active(owner.run)
 
     async def leases(self, run: RunId) -> dict[str, float]:
         """Running tasks and until when their workers hold them (seconds since the epoch)."""

@@ -1,0 +1,230 @@
+"""Puts a Pointsman together: Redis, controller, worker and gateway, in one process or in several.
+
+async with Runtime(settings) as runtime:
+    print(runtime.address)
+    await runtime.stopped()
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pointsman.router.errors import WorkspaceUnavailable
+from pointsman.router.workspace import Workspace, connect
+from pointsman.services.embedded import EmbeddedRedis
+from pointsman.services.settings import Settings
+
+if TYPE_CHECKING:
+    from pointsman.experts.models.encoder import Encoder
+    from pointsman.experts.remote import RemoteSettings
+    from pointsman.services.api.server import Server
+
+log = logging.getLogger(__name__)
+
+Role = Literal["gateway", "controller", "worker"]
+ROLES: tuple[Role, ...] = ("gateway", "controller", "worker")
+FIRST_WORDS = 30.0
+"""Seconds that a start may take before it is given up."""
+
+
+class Runtime:
+    """What runs while the context is open. Everything that it started is stopped when it closes."""
+
+    def __init__(self, settings: Settings, roles: Iterable[Role] = ROLES) -> None:
+        self.settings = settings
+        self.roles = frozenset(roles)
+        self.address: str | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._failed: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+
+    async def __aenter__(self) -> "Runtime":
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def stopped(self) -> None:
+        """Returns never; raises when a part has failed."""
+        await asyncio.shield(self._failed)
+
+    async def _start(self) -> None:
+        self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        url = self.settings.redis_url
+        if url is None:
+            url = await self._stack.enter_async_context(EmbeddedRedis(self.settings.redis))
+        self.workspace = Workspace(connect(url))
+        self._stack.push_async_callback(self.workspace.close)
+        await self.workspace.ping()
+        encoder = None
+        if self.roles & {"controller", "worker"}:
+            encoder = await self._encoder()
+        if "worker" in self.roles:
+            await self._worker(encoder)
+        if "controller" in self.roles:
+            await self._controller(url, encoder)
+        if "gateway" in self.roles:
+            await self._gateway()
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """A part of us, until we stop; when it fails, `stopped` raises."""
+        task = asyncio.create_task(work, name=name)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if error is not None and not self._failed.done():
+                log.error("%s failed", name, exc_info=error)
+                self._failed.set_exception(error)
+
+        async def stop() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        task.add_done_callback(ended)
+        self._stack.push_async_callback(stop)
+
+    async def _encoder(self) -> "Encoder":
+        # torch is imported in a thread, while Redis and the rest go on
+        module = await asyncio.to_thread(_import_encoder)
+        encoder = module(threads=self.settings.threads or None)
+        self._stack.callback(encoder.close)
+        return encoder
+
+    async def _worker(self, encoder: "Encoder | None") -> None:
+        from pointsman.experts.builtin import all_experts
+        from pointsman.experts.files import LocalFiles
+        from pointsman.experts.worker import Worker
+
+        assert encoder is not None
+        experts = await asyncio.to_thread(
+            all_experts,
+            encoder,
+            remote=remote_settings(self.settings),
+            http_allow=self.settings.http_allow,
+            paths=self.settings.capabilities,
+        )
+        for expert in experts:
+            self._stack.push_async_callback(expert.close)
+        worker = Worker(self.workspace, LocalFiles(self.settings.files), experts)
+        await worker.announce()
+        self._run("worker", worker.serve())
+
+    async def _controller(self, url: str, encoder: "Encoder | None") -> None:
+        from pointsman.services.planning import planner_for, writer_for
+        from pointsman.workflows.checkpoint import RedisSaver
+        from pointsman.workflows.controller import ControllerGraph
+        from pointsman.workflows.serving import Controller
+
+        assert encoder is not None
+        saver = RedisSaver.at(url, prefix="pm:graph")
+        self._stack.push_async_callback(saver.aclose)
+        remote = remote_settings(self.settings)
+        graph = ControllerGraph(
+            self.workspace, planner_for(encoder, remote), saver, writer=writer_for(remote)
+        )
+        controller = Controller(self.workspace, graph)
+        await self.workspace.announcements.controller_alive(controller.name, now=time.time())
+        self._run("controller", controller.serve())
+
+    async def _gateway(self) -> None:
+        from pointsman.experts.files import LocalFiles
+        from pointsman.services.api.app import create_app
+        from pointsman.services.api.gateway import ApiSettings
+        from pointsman.services.api.server import Server
+
+        settings = self.settings
+        app = create_app(
+            self.workspace,
+            LocalFiles(settings.files),
+            ApiSettings(
+                host=settings.host,
+                allowed_hosts=settings.allowed_hosts,
+                max_upload_bytes=settings.upload_limit,
+            ),
+        )
+        server = Server(
+            app, host=settings.host, port=settings.port, log_level=settings.log_level.lower()
+        )
+        serving = asyncio.create_task(_serve(server), name="gateway")
+
+        async def stop() -> None:
+            server.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+
+        self._stack.push_async_callback(stop)
+        async with asyncio.timeout(FIRST_WORDS):
+            while not server.started:
+                if serving.done():
+                    await serving
+                    raise WorkspaceUnavailable(
+                        f"port {settings.port} on {settings.host} cannot be had; choose another "
+                        "with --port"
+                    )
+                await asyncio.sleep(0.01)
+        self.address = server.address
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tells other programs of this user where we are; taken back when we stop."""
+        assert self.address is not None
+        where = self.settings.announcement
+        words = {"url": self.address, "pid": os.getpid(), "started": time.time()}
+        write_whole(where, json.dumps(words))
+        self._stack.callback(_take_back, where, os.getpid())
+
+
+async def _serve(server: "Server") -> None:
+    """uvicorn ends the process when it cannot bind; here that is an error like any other."""
+    try:
+        await server.serve()
+    except SystemExit as error:
+        raise WorkspaceUnavailable("the gateway could not start") from error
+
+
+def _import_encoder() -> "type[Encoder]":
+    from pointsman.experts.models.encoder import Encoder
+
+    return Encoder
+
+
+def remote_settings(settings: Settings) -> "RemoteSettings | None":
+    """The remote model that the settings name, if any."""
+    if not settings.has_model:
+        return None
+    from pointsman.experts.remote import RemoteSettings
+
+    given = RemoteSettings(
+        model=settings.model, price_in=settings.price_in, price_out=settings.price_out
+    )
+    return RemoteSettings(
+        model=settings.model,
+        api_key=settings.openai_api_key or given.api_key,
+        base_url=settings.openai_base_url or given.base_url,
+        price_in=settings.price_in,
+        price_out=settings.price_out,
+    )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)
+
+
+def _take_back(path: Path, pid: int) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if json.loads(path.read_text())["pid"] == pid:
+            path.unlink()

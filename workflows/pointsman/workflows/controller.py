@@ -1,0 +1,368 @@
+"""The controller graph: understand -> plan -> review -> dispatch -> assess -> respond.
+
+LangGraph holds the phases and their checkpoints; the plan's own graph runs in the workspace, through the
+dispatcher. A node may be run twice (a controller died after it, before its checkpoint), so each one looks
+at what the workspace already has before it acts.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Literal, TypedDict
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from pointsman.router.catalog import Catalog
+from pointsman.router.errors import (
+    BudgetExceeded,
+    CannotPlan,
+    EmptyRequest,
+    ExpertError,
+    PointsmanError,
+    RequestError,
+    RunOver,
+    StaleOwner,
+)
+from pointsman.router.events import (
+    AnswerGrew,
+    AnswerReady,
+    Event,
+    Fault,
+    Phase,
+    PhaseEntered,
+    PlanProposed,
+    RunEnded,
+    RunStatus,
+)
+from pointsman.router.plan import Plan, critical_path, parse_plan, validate
+from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
+from pointsman.router.planning.llm_answer import Writer
+from pointsman.router.preview import preview
+from pointsman.router.run import RunState, step
+from pointsman.router.usage import Budget, Usage
+from pointsman.router.workspace import Owner, RunRecord, Workspace
+from pointsman.workflows.dispatcher import Dispatcher, Router, Terms
+from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
+
+RUN_SECONDS = 600.0
+"""How long a run may take when nobody set a deadline."""
+PREVIEW = 4_000
+"""Characters of a result that a language model sees when it writes the answer."""
+
+
+class Phases(TypedDict, total=False):
+    """What the graph carries: ids and outcomes; everything else is in the workspace."""
+
+    run: str
+    phase: Phase
+    outcome: Literal["planned", "refused", "failed", "done", "cancelled"]
+    error: dict[str, Any] | None
+    refusal: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one step of the graph works with."""
+
+    owner: Owner
+    record: RunRecord
+
+
+class ControllerGraph:
+    """Steps one run through its phases. Raises StaleOwner when another controller took it over."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        planner: Planner,
+        saver: BaseCheckpointSaver[Any],
+        *,
+        writer: Writer | None = None,
+    ) -> None:
+        self._workspace = workspace
+        self._planner = planner
+        self._writer = writer
+        self._router = Router(workspace)
+        self._owners: dict[str, Owner] = {}
+        self._graph = self._compiled(saver)
+
+    def _compiled(self, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+        graph = StateGraph(Phases)
+        for name in ("understand", "plan", "review", "dispatch", "assess", "respond"):
+            graph.add_node(name, getattr(self, f"_{name}"))
+        graph.add_edge(START, "understand")
+        graph.add_conditional_edges("understand", _on_outcome("plan"), ["plan", "respond"])
+        graph.add_conditional_edges("plan", _on_outcome("review"), ["review", "respond"])
+        graph.add_conditional_edges("review", _on_outcome("dispatch"), ["dispatch", "respond"])
+        graph.add_edge("dispatch", "assess")
+        graph.add_edge("assess", "respond")
+        graph.add_edge("respond", END)
+        return graph.compile(checkpointer=saver)
+
+    async def step(self, owner: Owner) -> None:
+        """The whole run, from wherever its checkpoint stands, to its end."""
+        config: Any = {"configurable": {"thread_id": owner.run, "checkpoint_ns": ""}}
+        self._owners[owner.run] = owner
+        try:
+            begun = (await self._graph.aget_state(config)).values
+            start: Phases | None = None if begun else {"run": owner.run}
+            await self._graph.ainvoke(start, config, durability="sync")
+        finally:
+            del self._owners[owner.run]
+
+    async def _enter(self, state: Phases, phase: Phase) -> Stage:
+        owner = self._owners[state["run"]]
+        await self._workspace.post(owner, PhaseEntered(phase, time.time()))
+        return Stage(owner, await self._workspace.run(owner.run))
+
+    # --- phases ---------------------------------------------------------------------------------
+
+    async def _understand(self, state: Phases) -> Phases:
+        stage = await self._enter(state, "understand")
+        if stage.record.cancel is not None:
+            return {"phase": "understand", "outcome": "cancelled"}
+        if stage.record.spec.plan is None and not stage.record.request.strip():
+            return _failed("understand", EmptyRequest(), "refused")
+        return {"phase": "understand"}
+
+    async def _plan(self, state: Phases) -> Phases:
+        stage = await self._enter(state, "plan")
+        record = stage.record
+        if record.plan is not None:  # written before a controller died
+            return {"phase": "plan", "outcome": "planned"}
+        catalog = await self._workspace.catalog()
+        try:
+            proposal = await self._propose(record, catalog)
+            outcome = proposal.outcome
+            if isinstance(outcome, Refusal):
+                return _refused(outcome)
+            validate(outcome, catalog)
+        except CannotPlan as error:
+            return _refused(Refusal(error.why, error.could_do))
+        except RequestError as error:
+            return _failed("plan", error, "refused")
+        except PointsmanError as error:
+            return _failed("plan", error, "failed")
+        event = PlanProposed(
+            outcome.to_json(),
+            record.version + 1,
+            time.time(),
+            [{"name": c.name, "score": c.score, **c.detail} for c in proposal.considered],
+            estimate(outcome, catalog),
+        )
+        if record.dry_run:
+            await self._workspace.post(stage.owner, event, plan=outcome.to_json())
+            return {"phase": "plan", "outcome": "done"}
+        await self._workspace.write_plan(stage.owner, outcome, event, record.version + 1)
+        return {"phase": "plan", "outcome": "planned"}
+
+    async def _propose(self, record: RunRecord, catalog: Catalog) -> Proposal:
+        spec = record.spec
+        if spec.plan is not None:
+            return Proposal(spec.plan, 1.0)
+        here = timezone(timedelta(minutes=spec.timezone))
+        request = Request(
+            spec.text,
+            datetime.fromtimestamp(record.created, UTC).astimezone(here),
+            spec.files,
+            spec.history,
+            spec.prefer,
+        )
+        return await self._planner.plan(request, catalog)
+
+    async def _review(self, state: Phases) -> Phases:
+        """Before anything runs: what it is expected to cost fits the budget."""
+        stage = await self._enter(state, "review")
+        plan = parse_plan(stage.record.plan)
+        expected = estimate(plan, await self._workspace.catalog())
+        over = over_budget(stage.record.spec.budget, len(plan.tasks), int(expected["cost"]))
+        if over is not None:
+            return _failed("review", over, "refused")
+        return {"phase": "review"}
+
+    async def _dispatch(self, state: Phases) -> Phases:
+        stage = await self._enter(state, "dispatch")
+        terms = Terms(stage.record.spec.prefer, deadline_of(stage.record))
+        dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms)
+        await dispatcher.run(RunState(budget=stage.record.spec.budget))
+        return {"phase": "dispatch"}
+
+    async def _assess(self, state: Phases) -> Phases:
+        """Done when at least one of the answer's tasks is done; else the run is what stopped it."""
+        stage = await self._enter(state, "assess")
+        plan = parse_plan(stage.record.plan)
+        final = await self._fold(stage.record)
+        if any(final.nodes[id].status == "done" for id in plan.answer):
+            return {"phase": "assess", "outcome": "done"}
+        if stage.record.cancel is not None:
+            return {"phase": "assess", "outcome": "cancelled"}
+        errors = [n.error for n in final.nodes.values() if n.status == "failed" and n.error]
+        first = errors[0] if errors else Fault("plan.nothing", "no task of the plan ran", "plan")
+        return {"phase": "assess", "outcome": "failed", "error": _fault_json(first)}
+
+    async def _respond(self, state: Phases) -> Phases:
+        stage = await self._enter(state, "respond")
+        record = stage.record
+        told = state.get("error")
+        error = Fault(**told) if told else None
+        answer = await self._answer(stage, state, error)
+        if answer is not None and record.answer is None:
+            shown = answer.to_json()
+            event = AnswerReady(shown, time.time())
+            await self._workspace.post(stage.owner, event, answer=shown)
+        ended = RunEnded(
+            status=_status(state),
+            usage=answer.usage.to_json() if answer else Usage().to_json(),
+            seconds=time.time() - record.created,
+            at=time.time(),
+            error=error,
+        )
+        await self._workspace.finish(stage.owner, ended)
+        return {"phase": "respond"}
+
+    # --- the answer -----------------------------------------------------------------------------
+
+    async def _answer(self, stage: Stage, state: Phases, error: Fault | None) -> Answer | None:
+        record, outcome = stage.record, state.get("outcome")
+        if record.plan is None or (outcome == "refused" and error is not None):
+            if error is None:
+                return None
+            more = state.get("refusal") or {}
+            could_do = tuple(more.get("could_do", ()))
+            return refuse(Refusal(error.message, could_do, more.get("question")))
+        if record.dry_run:
+            return None
+        plan = parse_plan(record.plan)
+        events = [e async for e in self._past(record)]
+        final = _folded(record.spec.budget, events)
+        spent: Usage = final.spent
+        results = await self._workspace.slots(record.id, list(plan.answer))
+        written = None
+        if self._writer is not None and results and outcome == "done":
+            written, writing = await self._write(stage, plan, results)
+            spent = spent + writing
+        return compose(
+            plan,
+            results,
+            steps_taken(plan, events),
+            usage=spent,
+            seconds=time.time() - record.created,
+            written=written,
+            failure=record.cancel if record.cancel and outcome != "done" else None,
+        )
+
+    async def _write(
+        self, stage: Stage, plan: Plan, results: Mapping[str, Any]
+    ) -> tuple[str | None, Usage]:
+        """By the language model, streamed; ours is taken when it fails."""
+        assert self._writer is not None
+        parts = [
+            (plan.task(id).title or id, preview(results[id], PREVIEW))
+            for id in plan.answer
+            if id in results
+        ]
+        used: list[Usage] = []
+        pieces: list[str] = []
+        writing = self._writer.write_answer(
+            stage.record.request, parts, deadline=deadline_of(stage.record), on_usage=used.append
+        )
+        try:
+            async for piece in writing:
+                pieces.append(piece)
+                await self._workspace.post(stage.owner, AnswerGrew(piece, time.time()))
+        except ExpertError:
+            return None, sum(used, Usage())
+        return "".join(pieces) or None, sum(used, Usage())
+
+    async def _fold(self, record: RunRecord) -> RunState:
+        return _folded(record.spec.budget, [e async for e in self._past(record)])
+
+    async def _past(self, record: RunRecord) -> AsyncIterator[Event]:
+        last = "0-0"
+        while page := await self._workspace.history(record.id, after=last):
+            last = page[-1].id
+            for posted in page:
+                yield posted.event
+
+    async def abandon(self, owner: Owner, error: PointsmanError) -> None:
+        """A defect of ours stopped the run: it ends, and says so."""
+        event = RunEnded("failed", Usage().to_json(), 0.0, time.time(), Fault.of(error))
+        with suppress(StaleOwner, RunOver):
+            await self._workspace.finish(owner, event)
+
+
+def _on_outcome(following: str) -> Any:
+    """On to the next phase, or straight to the answer when the run is decided."""
+
+    def choose(state: Phases) -> str:
+        decided = state.get("outcome") in ("refused", "failed", "cancelled", "done")
+        return "respond" if decided else following
+
+    return choose
+
+
+def _folded(budget: Budget, events: list[Event]) -> RunState:
+    state = RunState(budget=budget)
+    for event in events:
+        state, _ = step(state, event)
+    return state
+
+
+def _failed(phase: Phase, error: PointsmanError, outcome: Literal["refused", "failed"]) -> Phases:
+    return {"phase": phase, "outcome": outcome, "error": _fault_json(Fault.of(error))}
+
+
+def _refused(refusal: Refusal) -> Phases:
+    fault = Fault("request.cannot-plan", refusal.why, "caller")
+    return {
+        "phase": "plan",
+        "outcome": "refused",
+        "error": _fault_json(fault),
+        "refusal": {"could_do": list(refusal.could_do), "question": refusal.question},
+    }
+
+
+def _fault_json(fault: Fault) -> dict[str, Any]:
+    return {
+        "code": fault.code,
+        "message": fault.message,
+        "fault": fault.fault,
+        "retryable": fault.retryable,
+    }
+
+
+def _status(state: Phases) -> RunStatus:
+    outcome = state.get("outcome", "failed")
+    return "failed" if outcome == "planned" else outcome
+
+
+def estimate(plan: Plan, catalog: Catalog) -> dict[str, Any]:
+    """Before anything ran: seconds along the critical path and micro-dollars, from the priors."""
+    seconds = {t.id: catalog[t.capability].prior.latency for t in plan.tasks}
+    cost = sum(catalog[t.capability].prior.cost for t in plan.tasks)
+    return {
+        "seconds": round(critical_path(plan, seconds), 3),
+        "cost": cost,
+        "tasks": len(plan.tasks),
+    }
+
+
+def over_budget(budget: Budget, tasks: int, cost: int) -> BudgetExceeded | None:
+    """Why a plan does not fit, if it does not: told before anything is spent."""
+    if budget.calls is not None and tasks > budget.calls:
+        return BudgetExceeded("calls", tasks, budget.calls)
+    if budget.cost is not None and cost > budget.cost:
+        return BudgetExceeded("micro-dollars", cost, budget.cost)
+    return None
+
+
+def deadline_of(record: RunRecord) -> float:
+    """Seconds since the epoch: the caller's, the budget's, or ours, whichever is first."""
+    ends = [record.created + RUN_SECONDS if record.spec.deadline is None else record.spec.deadline]
+    if record.spec.budget.seconds is not None:
+        ends.append(record.created + record.spec.budget.seconds)
+    return min(ends)

@@ -1,0 +1,134 @@
+"""A controller process: takes runs from the queue, holds each by a lease, and steps it to its end.
+
+When a controller dies, its runs' leases end and another one takes them over, without a caller.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from contextlib import suppress
+
+from pointsman.router.errors import (
+    PointsmanError,
+    RunNotFound,
+    RunOver,
+    StaleOwner,
+    WorkspaceUnavailable,
+)
+from pointsman.router.events import RunId
+from pointsman.router.workspace import Offer, Owner, Workspace
+from pointsman.router.workspace.keys import RUN_QUEUE
+from pointsman.workflows.checkpoint import StaleCheckpoint
+from pointsman.workflows.controller import ControllerGraph
+
+log = logging.getLogger(__name__)
+
+LEASE = 5.0
+"""Seconds for which a run is ours without a sign of life."""
+RUNS_AT_ONCE = 64
+RETRY = 1.0
+
+
+class Defect(PointsmanError):
+    """Something that should not happen happened; the log has the details."""
+
+    code = "controller.defect"
+
+
+class Controller:
+    """Runs until cancelled; runs that are under way are then left to another controller."""
+
+    def __init__(self, workspace: Workspace, graph: ControllerGraph) -> None:
+        self._workspace = workspace
+        self._graph = graph
+        self.name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._free = asyncio.Semaphore(RUNS_AT_ONCE)
+        self._mine: set[RunId] = set()
+
+    async def serve(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._alive(group))
+                await self._take(group)
+        finally:
+            with suppress(WorkspaceUnavailable):
+                await self._workspace.announcements.controller_gone(self.name)
+
+    async def _take(self, group: asyncio.TaskGroup) -> None:
+        queue = self._workspace.queue(RUN_QUEUE)
+        while True:
+            async with self._free:  # a place must be free before a run is taken
+                pass
+            try:
+                for offer in await queue.take(self.name, 1):
+                    group.create_task(self._run(RunId(offer.fields["run"]), offer))
+            except WorkspaceUnavailable as error:
+                log.warning("taking runs: %s", error)
+                await asyncio.sleep(RETRY)
+
+    async def _alive(self, group: asyncio.TaskGroup) -> None:
+        """Signs of life, and runs whose owners gave none."""
+        queue = self._workspace.queue(RUN_QUEUE)
+        while True:
+            try:
+                await self._workspace.announcements.controller_alive(self.name, now=time.time())
+                for run in await self._workspace.ownerless():
+                    group.create_task(self._run(run))
+                for offer in await queue.reclaim(self.name, idle_seconds=LEASE, count=10):
+                    group.create_task(self._run(RunId(offer.fields["run"]), offer))
+            except WorkspaceUnavailable as error:
+                log.warning("controller: %s", error)
+            await asyncio.sleep(LEASE / 2)
+
+    async def _run(self, run: RunId, offer: Offer | None = None) -> None:
+        """The offer is acknowledged once the run is owned: from then on the lease governs."""
+        if run in self._mine:
+            return
+        self._mine.add(run)
+        try:
+            async with self._free:
+                owner = await self._own(run)
+                if offer is not None:
+                    await self._workspace.queue(RUN_QUEUE).done(offer)
+                if owner is not None:
+                    await self._step(owner)
+        except WorkspaceUnavailable as error:
+            log.warning("%s: %s", run, error)
+        finally:
+            self._mine.discard(run)
+
+    async def _own(self, run: RunId) -> Owner | None:
+        try:
+            return await self._workspace.own(run, self.name, lease=LEASE)
+        except (RunOver, RunNotFound):
+            await self._workspace.not_active(run)
+            return None
+
+    async def _step(self, owner: Owner) -> None:
+        run = owner.run
+        keeper = asyncio.create_task(self._keep(owner), name=f"lease of {run}")
+        try:
+            await self._graph.step(owner)
+        except (StaleOwner, StaleCheckpoint, RunOver) as error:
+            log.info("%s: left to another controller: %s", run, error)
+        except WorkspaceUnavailable:
+            raise
+        except Exception:
+            # Border: a defect in one run must not take the controller's other runs with it.
+            log.exception("%s: a defect ends the run", run)
+            await self._graph.abandon(owner, Defect("a defect of Pointsman stopped this run"))
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _keep(self, owner: Owner) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            try:
+                await self._workspace.keep(owner, lease=LEASE)
+            except WorkspaceUnavailable as error:
+                log.warning("%s: lease: %s", owner.run, error)
+            except (StaleOwner, RunOver):
+                return

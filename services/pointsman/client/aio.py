@@ -266,6 +266,11 @@ class AsyncClient:
         """A run as it stands; with its answer once it is over."""
         return Run.of(await self._open.json("GET", f"/v1/runs/{quote(id_of(run), safe='')}"))
 
+    async def mermaid(self, run: Run | str) -> str:
+        """The plan of a run as a Mermaid flowchart."""
+        path = f"/v1/runs/{quote(id_of(run), safe='')}/plan.mmd"
+        return (await self._open.request("GET", path)).text
+
     async def runs(
         self, *, limit: int = 50, before: Run | str | None = None, thread: str | None = None
     ) -> tuple[Run, ...]:

@@ -233,6 +233,10 @@ class Client:
         """A run as it stands; with its answer once it is over."""
         return self._loop.call(self._client.get(run))
 
+    def mermaid(self, run: Run | str) -> str:
+        """The plan of a run as a Mermaid flowchart."""
+        return self._loop.call(self._client.mermaid(run))
+
     def runs(
         self, *, limit: int = 50, before: Run | str | None = None, thread: str | None = None
     ) -> tuple[Run, ...]:

@@ -1,0 +1,373 @@
+"""The commands and their options."""
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.text import Text
+
+from pointsman.cli import listing
+from pointsman.cli.answers import draw, plain
+from pointsman.cli.output import (
+    complain,
+    console,
+    document,
+    jsonable,
+    note,
+    unsent_files,
+)
+from pointsman.cli.runview import RunView, plan_tree
+from pointsman.cli.saving import save
+from pointsman.client import (
+    Answer,
+    Budget,
+    Client,
+    Event,
+    FileUnreadable,
+    PointsmanClientError,
+    RequestRejected,
+)
+
+if TYPE_CHECKING:
+    from pointsman.services.settings import Settings
+
+DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+EXIT = {"done": DONE, "refused": REFUSED}
+
+app = typer.Typer(
+    help="Plans a request, sends each part to the best expert, and shows how it was done.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog='Begin with: pointsman run "How many days are there from 3 March to 24 December 2026?"',
+)
+
+
+class Preference(StrEnum):
+    balanced = "balanced"
+    quality = "quality"
+    cost = "cost"
+    latency = "latency"
+
+
+class Part(StrEnum):
+    gateway = "gateway"
+    controller = "controller"
+    worker = "worker"
+
+
+Request = Annotated[str, typer.Argument(help="What is to be done, in plain language.")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--file", "-f", help="A file to send along, or a folder; can be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="POINTSMAN_URL",
+        help="The server to ask. Default: the one running here, else one for this command only.",
+    ),
+]
+Home = Annotated[
+    Path | None,
+    typer.Option(envvar="POINTSMAN_HOME", help="Where runs and files are kept on this machine."),
+]
+Prefer = Annotated[Preference, typer.Option(help="What counts when an expert is chosen.")]
+Thread = Annotated[
+    str | None, typer.Option(help="A conversation to go on with; a name of your own.")
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `runs` shows it.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+
+
+@app.command(
+    epilog='Examples: pointsman run "Which product has the worst reviews?" --file reviews.csv | '
+    'pointsman run "Summarize these" --file notes/ --json | '
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 stopped by Ctrl-C."
+)
+def run(
+    request: Request,
+    file: Files = None,
+    as_json: Json = False,
+    budget_cost: Annotated[
+        float | None, typer.Option(min=0, help="Spend at most so many dollars.")
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(min=0.001, help="Give it up after so many seconds.")
+    ] = None,
+    prefer: Prefer = Preference.balanced,
+    save_to: Annotated[
+        Path | None, typer.Option("--save", help="A folder to keep the results in, as files.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of a table to show; 0: all.")] = 50,
+    thread: Thread = None,
+    url: Url = None,
+    home: Home = None,
+    debug: Debug = False,
+) -> None:
+    """Do what is asked, and show the plan while it is worked on, the answer, and why it came about so."""
+    budget = None if budget_cost is None else Budget(cost=round(budget_cost * 1e6))
+    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+        steps = client.running(
+            request,
+            files=file or [],
+            budget=budget,
+            deadline=deadline,
+            prefer=prefer.value,
+            thread=thread,
+        )
+        with closing(steps):
+            answer = _watched(steps)
+        saved = save(client, answer, save_to) if save_to is not None else []
+    hints = [f"add --file {name}" for name in unsent_files(request, file or [])]
+    _tell(answer, as_json=as_json, rows=rows, saved=saved, hints=hints)
+    raise typer.Exit(EXIT.get(answer.status, FAILED))
+
+
+def _watched(steps: Iterator[Event | Answer]) -> Answer:
+    """Draws what happens on stderr, if that is a terminal, until the answer is there."""
+    view = RunView()
+    err = console(error=True)
+    with Live(view, console=err, refresh_per_second=10, transient=False) as live:
+        if not err.is_terminal:
+            live.stop()
+        for step in steps:
+            if isinstance(step, Answer):
+                return step
+            view.take(step)
+    raise PointsmanClientError("the server ended the run without an answer")
+
+
+def _tell(answer: Answer, *, as_json: bool, rows: int, saved: list[Path], hints: list[str]) -> None:
+    if as_json:
+        document({**asdict(answer), "saved": [str(p) for p in saved], "hints": hints})
+        return
+    out = console()
+    if out.is_terminal:
+        draw(answer, out, limit=rows)
+    else:
+        sys.stdout.write(plain(answer, limit=rows))
+    for path in saved:
+        note(f"saved {path}")
+    if hints:
+        note(f"note: the request names files that were not sent along: {', '.join(hints)}")
+
+
+@app.command(
+    epilog='Example: pointsman plan "Count the orders of each month" --file orders.csv --mermaid'
+)
+def plan(
+    request: Request,
+    file: Files = None,
+    as_json: Json = False,
+    mermaid: Annotated[bool, typer.Option(help="As a Mermaid flowchart.")] = False,
+    prefer: Prefer = Preference.balanced,
+    thread: Thread = None,
+    url: Url = None,
+    home: Home = None,
+    debug: Debug = False,
+) -> None:
+    """Show how a request would be done and what that is expected to take, without doing it."""
+    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+        found = client.plan(request, files=file or [], prefer=prefer.value, thread=thread)
+        chart = client.mermaid(found.run) if mermaid and found.refusal is None else ""
+    hints = [f"add --file {name}" for name in unsent_files(request, file or [])]
+    if as_json:
+        document({**asdict(found), "hints": hints})
+    elif found.refusal is not None:
+        console().print(Markdown(found.refusal))
+    elif mermaid:
+        sys.stdout.write(chart)
+    else:
+        console().print(plan_tree(found))
+    if hints and not as_json:
+        note(f"note: the request names files that were not sent along: {', '.join(hints)}")
+    raise typer.Exit(DONE if found.refusal is None else REFUSED)
+
+
+@app.command(epilog="Example: pointsman serve --port 8080 --home ./here")
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any that is free.")] = None,
+    home: Home = None,
+    redis_url: Annotated[
+        str | None, typer.Option(envvar="POINTSMAN_REDIS_URL", help="A Redis of yours to use.")
+    ] = None,
+    only: Annotated[
+        list[Part] | None,
+        typer.Option(help="Run only this part here; can be repeated. Needs --redis-url."),
+    ] = None,
+    announce: Annotated[
+        Path | None, typer.Option(help="A file that gets the address, as JSON, when it is ready.")
+    ] = None,
+    while_stdin: Annotated[bool, typer.Option("--while-stdin", hidden=True)] = False,
+    debug: Debug = False,
+) -> None:
+    """Serve the chat page and the API until Ctrl-C."""
+    given = {"host": host, "port": port, "home": home, "redis_url": redis_url}
+    settings = _settings(given)
+    from pointsman.cli.serving import serve
+    from pointsman.services.runtime import ROLES
+
+    def ready(address: str | None) -> None:
+        note(
+            f"Pointsman serves at {address}" if address else "Pointsman is at work, without a page"
+        )
+
+    roles = [r for r in ROLES if only is None or r in {p.value for p in only}]
+    with _errors(as_json=False, debug=debug):
+        serve(settings, roles, announce=announce, while_stdin=while_stdin, ready=ready)
+
+
+def _settings(given: dict[str, Any]) -> "Settings":
+    """The environment's, under what the command line says. Ends with a line about what is wrong."""
+    from pydantic import ValidationError
+
+    from pointsman.services.settings import Settings
+
+    try:
+        return Settings(**{k: v for k, v in given.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        complain(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}")
+        raise typer.Exit(USAGE) from error
+
+
+@app.command(epilog="Example: pointsman capabilities table.filter")
+def capabilities(
+    name: Annotated[str | None, typer.Argument(help="One of them, to see all about it.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    home: Home = None,
+    debug: Debug = False,
+) -> None:
+    """List what can be asked for and who serves it; with a name, its parameters and examples."""
+    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+        found = client.capabilities()
+    if name is None:
+        if as_json:
+            document([asdict(c) for c in found])
+        else:
+            console().print(listing.capabilities(found))
+        return
+    one = next((c for c in found if c.name == name), None)
+    if one is None:
+        near = [c.name for c in found if name.casefold() in c.name.casefold()]
+        complain(
+            f"there is no capability {name!r}" + (f"; near: {', '.join(near)}" if near else "")
+        )
+        raise typer.Exit(USAGE)
+    if as_json:
+        document(one)
+    else:
+        console().print(listing.capability(one))
+
+
+@app.command()
+def watch(
+    run_id: RunName,
+    as_json: Json = False,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of a table to show; 0: all.")] = 50,
+    url: Url = None,
+    home: Home = None,
+    debug: Debug = False,
+) -> None:
+    """Follow a run from its start to its answer. Ctrl-C stops watching, the run goes on."""
+
+    def steps(client: Client) -> Iterator[Event | Answer]:
+        yield from client.events(run_id)
+        answer = client.get(run_id).answer
+        if answer is not None:
+            yield answer
+
+    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+        answer = _watched(steps(client))
+    _tell(answer, as_json=as_json, rows=rows, saved=[], hints=[])
+    raise typer.Exit(EXIT.get(answer.status, FAILED))
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+    thread: Thread = None,
+    as_json: Json = False,
+    url: Url = None,
+    home: Home = None,
+    debug: Debug = False,
+) -> None:
+    """List runs, newest first."""
+    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+        found = client.runs(limit=limit, thread=thread)
+    if as_json:
+        document([asdict(r) for r in found])
+    else:
+        console().print(listing.runs(found))
+
+
+@app.command()
+def cancel(run_id: RunName, url: Url = None, home: Home = None, debug: Debug = False) -> None:
+    """Stop a run."""
+    with _errors(as_json=False, debug=debug), Client(url, home=home) as client:
+        client.cancel(run_id)
+    note(f"{run_id} was asked to stop")
+
+
+@app.command()
+def doctor(
+    as_json: Json = False,
+    trial: Annotated[bool, typer.Option(help="Start a server of its own and ask it.")] = True,
+    home: Home = None,
+) -> None:
+    """Check whether all that is needed is here, and say what to do where it is not."""
+    settings = _settings({"home": home})
+    from pointsman.cli.doctor import examine
+
+    out = console()
+    checks = []
+    for check in examine(settings, trial=trial):
+        checks.append(check)
+        if not as_json:
+            out.print(listing.check(check))
+    fine = all(c.ok for c in checks)
+    if as_json:
+        document({"ok": fine, "checks": [jsonable(c) for c in checks]})
+    raise typer.Exit(DONE if fine else FAILED)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    console().print(Text(importlib.metadata.version("pointsman")))
+
+
+@contextmanager
+def _errors(*, as_json: bool, debug: bool) -> Iterator[None]:
+    """Turns the client's errors into one line and an exit code; Ctrl-C says that the run was cancelled."""
+    try:
+        yield
+    except PointsmanClientError as error:
+        if debug:
+            raise
+        usage = isinstance(error, FileUnreadable) or (
+            isinstance(error, RequestRejected) and error.fault == "caller"
+        )
+        if as_json:
+            code = getattr(error, "code", type(error).__name__)
+            document({"error": {"code": code, "message": str(error)}})
+        complain(str(error))
+        raise typer.Exit(USAGE if usage else FAILED) from error
+    except KeyboardInterrupt:
+        complain("stopped")
+        raise typer.Exit(INTERRUPTED) from None

@@ -61,6 +61,8 @@ CALL_SECONDS = 120.0
 """The longest that one attempt may take, within the run's deadline."""
 LEASE_SLACK = 1.0
 """Seconds after the end of a lease before the attempt counts as lost."""
+LOOK_AT_LEASES = 5.0
+"""Seconds without an event after which the leases of running attempts are looked at."""
 RECENT = 2.0
 """Seconds for which the list of live experts is taken as it was."""
 
@@ -152,7 +154,7 @@ class Dispatcher:
         coming = asyncio.ensure_future(_following(events))
         try:
             while True:
-                await asyncio.wait({coming}, timeout=await self._until_timer(state))
+                await asyncio.wait({coming}, timeout=self._until_timer(state))
                 if not coming.done():
                     await self._timers(state)
                     continue
@@ -196,13 +198,12 @@ class Dispatcher:
 
     # --- timers ---------------------------------------------------------------------------------
 
-    async def _until_timer(self, state: RunState) -> float:
-        """Seconds until the deadline, or until the first lease is over."""
-        until = self._terms.deadline
+    def _until_timer(self, state: RunState) -> float:
+        """Seconds until the deadline, or until the leases of running attempts are looked at."""
+        until = self._terms.deadline - time.time()
         if any(n.status == "running" and n.children is None for n in state.nodes.values()):
-            leases = await self._workspace.leases(self._owner.run)
-            until = min([until, *(end + LEASE_SLACK for end in leases.values())])
-        return max(0.02, until - time.time())
+            until = min(until, LOOK_AT_LEASES)
+        return max(0.02, until)
 
     async def _timers(self, state: RunState) -> None:
         now = time.time()

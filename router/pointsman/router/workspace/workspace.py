@@ -150,6 +150,7 @@ class Workspace:
         last = after or "0-0"
         with self.wakeups.on(run) as grown:
             await self.wakeups.ready()
+            quiet = False
             while True:
                 grown.clear()
                 page = await self.history(run, after=last)
@@ -158,11 +159,14 @@ class Workspace:
                     yield posted
                     if isinstance(posted.event, RunEnded):
                         return
-                if not page:
+                if page:
+                    continue
+                if not quiet:  # once: what follows comes with a wake-up
                     await self._check_there(run)
                     if await self._has_ended(run, last):
                         return
-                    await grown.wait()
+                    quiet = True
+                await grown.wait()
 
     async def history(self, run: RunId | str, *, after: str = "0-0") -> list[Posted]:
         """Up to PAGE events after an event id, without waiting. Raises WorkspaceError on a bad id."""

@@ -102,7 +102,9 @@ def cell(value: Any) -> str:
             return "yes" if value else "no"
         case float():
             return (
-                f"{value:.6f}".rstrip("0").rstrip(".") if 1e-4 <= abs(value) < 1e15 else repr(value)
+                f"{value:.6f}".rstrip("0").rstrip(".")
+                if 1e-4 <= abs(value) < 1e15 or not value
+                else repr(value)
             )
         case list():
             return " · ".join(cell(v) for v in value)
@@ -136,8 +138,9 @@ def draw(answer: Answer, out: Console, *, limit: int) -> None:
             out.print(drawn_table(block.columns, rows))
             if rest:
                 out.print(Text(rest, style="dim"))
+        out.print()
     if answer.steps:
-        out.print(Text("\nWhy", style="bold"))
+        out.print(Text("Why", style="bold"))
         for line in why_lines(answer.steps):
             out.print(line)
     out.print(Text(footer(answer), style="dim"))

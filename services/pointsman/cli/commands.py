@@ -3,7 +3,7 @@
 import importlib.metadata
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -140,9 +140,8 @@ def _watched(steps: Iterator[Event | Answer]) -> Answer:
     """Draws what happens on stderr, if that is a terminal, until the answer is there."""
     view = RunView()
     err = console(error=True)
-    with Live(view, console=err, refresh_per_second=10, transient=False) as live:
-        if not err.is_terminal:
-            live.stop()
+    live = Live(view, console=err, refresh_per_second=10) if err.is_terminal else nullcontext()
+    with live:
         for step in steps:
             if isinstance(step, Answer):
                 return step

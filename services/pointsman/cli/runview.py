@@ -135,7 +135,8 @@ class RunView:
 def line(status: str, title: str, expert: str, took: float | None, note: str = "") -> Text:
     """✓ read reviews.csv  tables  0.12 s  40 rows"""
     symbol, style = SYMBOLS.get(status, SYMBOLS["waiting"])
-    text = Text(f"{symbol} ", style=style)
+    text = Text()
+    text.append(f"{symbol} ", style=style)
     text.append(clean(title), style="default" if status != "waiting" else "dim")
     if expert:
         text.append(f"  {clean(expert)}", style="dim")

@@ -44,13 +44,14 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task of a run, or one child of a `for_each` task."""
+    """One task of a run, or one child of a `for_each` task. `asked`: commanded to start, not yet routed."""
 
     task: Task
     status: TaskStatus = "waiting"
     attempt: int = 0
     tried: tuple[str, ...] = ()
     error: Fault | None = None
+    asked: bool = False
     reserved: int = 0
     parent: TaskId | None = None
     index: int | None = None
@@ -81,7 +82,8 @@ class RunState:
     @property
     def open_calls(self) -> int:
         return sum(
-            n.status in ("queued", "running") and n.children is None for n in self.nodes.values()
+            n.asked or (n.status in ("queued", "running") and n.children is None)
+            for n in self.nodes.values()
         )
 
     @property
@@ -204,7 +206,7 @@ def _opened(state: RunState, event: TaskReady | TaskExpanded) -> Step:
         return state, (Skip(id, blocked),)
     if node.task.for_each is not None:
         return state, (Expand(id),)
-    return state, (_start_or_fail(state, id),)
+    return _start_or_fail(state, id)
 
 
 def _blocked(state: RunState, node: Node) -> str | None:
@@ -224,12 +226,13 @@ def _blocked(state: RunState, node: Node) -> str | None:
     return None
 
 
-def _start_or_fail(state: RunState, id: TaskId) -> Start | Fail:
+def _start_or_fail(state: RunState, id: TaskId) -> Step:
     node = state.nodes[id]
     over = _over_budget(state)
     if over is not None:
-        return Fail(id, Fault.of(over))
-    return Start(id, node.attempt + 1, node.tried)
+        return state, (Fail(id, Fault.of(over)),)
+    start = Start(id, node.attempt + 1, node.tried)
+    return _with(state, id, replace(node, asked=True)), (start,)
 
 
 def _over_budget(state: RunState) -> BudgetExceeded | None:
@@ -276,6 +279,7 @@ def _under_way(state: RunState, event: TaskRouted | TaskStarted) -> RunState:
         replace(
             node,
             status="queued",
+            asked=False,
             attempt=event.attempt,
             tried=(*node.tried, expert),
             reserved=int(event.route.get("cost", 0)),
@@ -291,15 +295,15 @@ def _came_back(state: RunState, event: TaskDone | TaskFailed | TaskSkipped | Tas
     match event:
         case TaskDone():
             state = replace(state, spent=state.spent + USAGE.validate_python(event.usage))
-            node = replace(node, status="done", reserved=0, error=None)
+            node = replace(node, status="done", asked=False, reserved=0, error=None)
         case TaskFailed():
             if not event.final:
                 return _attempt_failed(state, id, node, event)
-            node = replace(node, status="failed", reserved=0, error=event.error)
+            node = replace(node, status="failed", asked=False, reserved=0, error=event.error)
         case TaskSkipped():
-            node = replace(node, status="skipped", reserved=0)
+            node = replace(node, status="skipped", asked=False, reserved=0)
         case TaskCancelled():
-            node = replace(node, status="cancelled", reserved=0)
+            node = replace(node, status="cancelled", asked=False, reserved=0)
         case _:
             assert_never(event)
     state = _with(state, id, node)
@@ -317,7 +321,7 @@ def _attempt_failed(state: RunState, id: TaskId, node: Node, event: TaskFailed) 
         return state, (Drop(id),)
     if not event.error.retryable or event.attempt >= MAX_ATTEMPTS:
         return state, (Fail(id, event.error),)
-    return state, (_start_or_fail(state, id),)
+    return _start_or_fail(state, id)
 
 
 def _after_settling(state: RunState, node: Node) -> Iterator[Command]:
@@ -346,12 +350,13 @@ def _with(state: RunState, id: TaskId, node: Node) -> RunState:
     return replace(state, nodes={**state.nodes, id: node})
 
 
-def pending(state: RunState) -> tuple[Command, ...]:
+def pending(state: RunState) -> Step:
     """What is still to be done for a state that was rebuilt from the bus: for a controller that takes over.
 
     Tasks that are queued or running are left to their workers and leases.
     """
     commands: list[Command] = []
+    state = replace(state, nodes={i: replace(n, asked=False) for i, n in state.nodes.items()})
     for id, node in state.nodes.items():
         if node.settled:
             continue
@@ -360,20 +365,21 @@ def pending(state: RunState) -> tuple[Command, ...]:
         elif node.children is not None:
             commands.extend(_parent(state, node))
         elif node.status == "ready":
-            commands.append(_again(state, id, node))
+            state, again = _again(state, id, node)
+            commands.extend(again)
     if state.settled:
         commands.append(Finish())
-    return tuple(commands)
+    return state, tuple(commands)
 
 
-def _again(state: RunState, id: TaskId, node: Node) -> Command:
+def _again(state: RunState, id: TaskId, node: Node) -> Step:
     blocked = _blocked(state, node)
     if blocked is not None:
-        return Skip(id, blocked)
+        return state, (Skip(id, blocked),)
     if node.task.for_each is not None:
-        return Expand(id)
+        return state, (Expand(id),)
     if node.error is not None and (not node.error.retryable or node.attempt >= MAX_ATTEMPTS):
-        return Fail(id, node.error)
+        return state, (Fail(id, node.error),)
     return _start_or_fail(state, id)
 
 

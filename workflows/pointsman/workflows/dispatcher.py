@@ -76,18 +76,18 @@ class Router:
         self._read = 0.0
         self.observations = Observations()
 
-    async def route(
+    def route(
         self, capability: str, *, prefer: Prefer, exclude: Sequence[str], budget_left: int | None
     ) -> Route:
-        """Raises NoExpert."""
-        await self._refresh()
+        """Raises NoExpert. `refresh` comes first."""
         now = time.time()
         arguments: dict[str, Any] = {"prefer": prefer, "budget_left": budget_left, "now": now}
         route = choose(capability, self._cards, self.observations, exclude=exclude, **arguments)
         self.observations = tried(self.observations, route.expert, capability, now)
         return route
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Reads who is there, unless that was done a moment ago."""
         if time.monotonic() - self._read < RECENT:
             return
         live = await self._workspace.experts()
@@ -128,7 +128,7 @@ class Dispatcher:
         self._owner = owner
         self._terms = terms
         self._expert: dict[TaskId, str] = {}
-        self._lost: set[tuple[TaskId, int]] = set()
+        self._asked: dict[TaskId, int] = {}
 
     async def run(self, state: RunState) -> RunState:
         """Follows the bus from its beginning until every task is settled; returns the last state.
@@ -144,7 +144,8 @@ class Dispatcher:
                 self._note(posted.event)
                 state, _ = step(state, posted.event)
         await self._offer_again(state)
-        if await self._carry_out(state, pending(state)):
+        state, commands = pending(state)
+        if await self._carry_out(state, commands):
             return state
         return await self._follow(state, last)
 
@@ -175,6 +176,7 @@ class Dispatcher:
         """Which expert has which task; with a state, also what an attempt tells of its expert."""
         if isinstance(event, TaskRouted):
             self._expert[TaskId(event.task)] = str(event.route["expert"])
+            self._asked.pop(TaskId(event.task), None)
         if state is None or not isinstance(event, TaskDone | TaskFailed):
             return
         expert = self._expert.get(TaskId(event.task))
@@ -260,18 +262,25 @@ class Dispatcher:
                 "arguments": resolve(node.task.arguments, results, await self._item(state, node)),
                 "deadline": min(self._terms.deadline, time.time() + CALL_SECONDS),
             }
-            route = await self._router.route(
+            await self._router.refresh()
+            route = self._router.route(
                 node.task.capability,
                 prefer=self._terms.prefer,
                 exclude=command.exclude,
-                budget_left=state.cost_left,
+                budget_left=self._cost_left(state),
             )
+            self._asked[command.task] = route.cost
         except PointsmanError as error:
             # Nothing was called: what failed before stays the reason when no other expert is left.
             await self._fail(state, command.task, node.error or Fault.of(error))
             return
         event = TaskRouted(command.task, command.attempt, route.to_json(), time.time())
         await self._workspace.route(self._owner, event, call)
+
+    def _cost_left(self, state: RunState) -> int | None:
+        """Without what was asked for and is not yet on the bus: tasks are started side by side."""
+        left = state.cost_left
+        return None if left is None else max(0, left - sum(self._asked.values()))
 
     async def _results(self, node: Node) -> dict[TaskId, Any]:
         """What the task reads; null for what was skipped."""

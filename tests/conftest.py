@@ -1,0 +1,55 @@
+"""What every test stands on: a real Redis, no network beyond this machine, and an event loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.router.workspace import Workspace, connect
+from pointsman.services.embedded import EmbeddedRedis
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for the outside fails at once, and says so."""
+    connect_there = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            if not host.startswith(LOOPBACK):
+                raise AssertionError(f"a test reaches for the network: {address!r}")
+        connect_there(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real Redis for the session."""
+    folder = tmp_path_factory.mktemp("redis")
+    server = EmbeddedRedis(Path(folder))
+    with asyncio.Runner() as runner:
+        url = runner.run(server.__aenter__())
+        yield url
+        runner.run(server.__aexit__())
+
+
+@pytest.fixture
+async def workspace(redis_url: str) -> AsyncIterator[Workspace]:
+    """An empty workspace."""
+    redis = connect(redis_url)
+    await redis.flushall()
+    made = Workspace(redis)
+    yield made
+    await made.close()

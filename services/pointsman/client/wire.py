@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ ATTEMPTS = 4
 FIRST_PAUSE = 0.1
 """Seconds before the second attempt; twice as long before each that follows."""
 CONNECT_SECONDS = 5.0
+ADDRESS = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/\[\]:@]+)(:\d{1,5})?(/\S*)?")
 LOOPBACK = ("127.", "localhost", "[::1]")
 
 
@@ -33,7 +35,7 @@ class Connection:
     """
 
     def __init__(self, url: str | None, local: LocalServer, *, idle: float) -> None:
-        self._given = None if url is None else url.rstrip("/")
+        self._given = None if url is None else url.strip().rstrip("/")
         self._local = local
         self._idle = idle
         self._http: httpx.AsyncClient | None = None
@@ -54,6 +56,8 @@ class Connection:
     async def address(self) -> str:
         """The server's, found or started first if need be."""
         if self._given is not None:
+            if not ADDRESS.fullmatch(self._given):
+                raise ServerUnreachable(self._given, "an address looks like http://127.0.0.1:8321")
             return self._given
         async with self._locating:
             if self._found is None:
@@ -79,8 +83,6 @@ class Connection:
             address = await self.address()
             try:
                 reply = await self.http().request(method, address + path, **options)
-            except httpx.InvalidURL as error:
-                raise ServerUnreachable(address, f"that is no address: {error}") from error
             except httpx.TransportError as error:
                 failures += 1
                 # what could not connect has done nothing, so it may be sent again in any case

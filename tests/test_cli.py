@@ -20,7 +20,7 @@ from rich.text import Text
 from stage import stage_in_thread
 from stage_scripts import SCRIPTS
 
-from pointsman.cli import answers
+from pointsman.cli import answers, app
 from pointsman.cli.output import CONTROL, clean, dollars, seconds, unsent_files
 from pointsman.cli.runview import RunView, task_tree
 from pointsman.cli.saving import safe_name
@@ -253,6 +253,17 @@ def test_every_command_explains_itself(command: str) -> None:
     assert ended.code == 0
     assert f"pointsman {command}" in ended.out
     assert "--while-stdin" not in ended.out
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "cli.md").read_text("utf-8")
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.callback.__name__
+        assert f"`{name}" in text, name
+        options = re.findall(r"(--[a-z-]+)", pointsman(name, "--help", COLUMNS="200").out)
+        for option in {*options} - {"--help", "--trial"}:
+            assert option in text, f"{name} {option}"
 
 
 def test_help_is_fast_because_nothing_heavy_is_loaded() -> None:

@@ -624,7 +624,62 @@ def redis_of(home: Path) -> bool:
     return True
 
 
+def test_clients_that_start_at_the_same_time_share_a_server(tmp_path: Path) -> None:
+    async def main() -> tuple[str, str]:
+        async with AsyncClient(home=tmp_path) as one, AsyncClient(home=tmp_path) as other:
+            first, second = await asyncio.gather(one.address(), other.address())
+            return first, second
+
+    first, second = asyncio.run(main())
+    assert first == second
+    assert gone(first)
+
+
+def test_a_server_of_its_own_that_died_is_started_again(tmp_path: Path) -> None:
+    with Client(home=tmp_path) as client:
+        first = client.address()
+        answer = client.run("What is 6 times 7?", deadline=60)
+        child = client._client._local._child
+        assert child is not None
+        child.kill()
+        child.wait()
+        assert client.get(answer.run).status == "done"
+        assert client.address() != first
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "redis").write_text("a file where a folder should be")
     with Client(home=tmp_path) as client, pytest.raises(PointsmanClientError, match="redis"):
         client.capabilities()
+
+
+# --- the documentation -----------------------------------------------------------------------------
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / "sdk.md").read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(examples())))
+def test_the_examples_of_the_documentation_run(own: Client, tmp_path: Path, number: int) -> None:
+    (tmp_path / "reviews.csv").write_text("product,rating\nlamp,4\nchair,2\nlamp,5\n")
+    done = subprocess.run(
+        [sys.executable, "-c", examples()[number]],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "POINTSMAN_URL": own.address()},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert not re.search(r"\b(failed|refused)\b", done.stdout), done.stdout
+
+
+def test_every_method_and_every_error_is_documented() -> None:
+    text = (DOCS / "sdk.md").read_text("utf-8")
+    for name in [*public(Client), *(n for n in dir(errors) if n[0].isupper() and n[0] != "_")]:
+        assert re.search(rf"`{name}\b", text), name

@@ -171,7 +171,7 @@ def plan(
     request: Request,
     file: Files = None,
     as_json: Json = False,
-    mermaid: Annotated[bool, typer.Option(help="As a Mermaid flowchart.")] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
     prefer: Prefer = Preference.balanced,
     thread: Thread = None,
     url: Url = None,

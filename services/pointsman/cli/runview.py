@@ -77,7 +77,7 @@ class RunView:
     """What is known of a run from its events; Rich draws it anew whenever it is asked to."""
 
     def __init__(self) -> None:
-        self.phase = "Asking"
+        self.phase = "Getting ready"
         self.tasks: tuple[PlanTask, ...] = ()
         self.progress: dict[str, Progress] = {}
         self.over = False

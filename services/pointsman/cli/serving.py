@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -33,6 +34,9 @@ def serve(
     announce: a file that gets {"url", "pid", "started"} when requests are served. ready: called with the
     address then. Raises what a part of the server raises when it fails.
     """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     asyncio.run(_serve(settings, frozenset(roles), announce, while_stdin, ready))
 
 

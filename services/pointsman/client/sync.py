@@ -38,6 +38,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._left: asyncio.Task[None] | None = None
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="pointsman-client", daemon=True
         )
@@ -71,11 +72,21 @@ class Loop:
                     return
                 yield found[0]
         finally:
+            self._leave(items)
+
+    def _leave(self, items: AsyncGenerator[T, None]) -> None:
+        """Closes `items`, also when the garbage collector finds them, whenever and wherever that is."""
+        if self._loop.is_closed():
+            return
+        if threading.current_thread() is self._thread:
+            self._left = self._loop.create_task(items.aclose())
+        else:
             self.call(items.aclose())
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 

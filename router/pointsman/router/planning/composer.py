@@ -1,0 +1,574 @@
+"""From clauses to tasks: what each clause works on, what it asks for, and how it is linked.
+
+A clause is tried as a calculation, a conversion, a question about dates; then, over a table, as a question
+about the table; then as a wish about texts; then as any capability of the catalog, by retrieval. The one that
+explains the clause best wins; what nothing explains is not guessed at.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pointsman.router.catalog import Capability
+from pointsman.router.plan import Ref, widen
+from pointsman.router.planning import texts, wishes
+from pointsman.router.planning.arguments import fill
+from pointsman.router.planning.arithmetic import arithmetic
+from pointsman.router.planning.base import Considered, Embedder, Request
+from pointsman.router.planning.clauses import Clause
+from pointsman.router.planning.conversions import conversion
+from pointsman.router.planning.date_questions import date_question
+from pointsman.router.planning.draft import Draft, Value
+from pointsman.router.planning.lists import limit
+from pointsman.router.planning.mentions import Mentions, meant_by_kind
+from pointsman.router.planning.retrieval import Hit, Retrieval
+from pointsman.router.planning.table_question import TableQuestion, understand
+from pointsman.router.values import FileProfile, Quantity, kinds_of
+
+SURE = 0.62
+"""Score at which a question about a table counts as understood."""
+FITS = 0.5
+"""Score at which a capability that was found by retrieval counts as what is asked for."""
+EACH = re.compile(r"\b(?:count(?:s|ed)?|how many|number of|tally|totals?)\b", re.IGNORECASE)
+PLAIN_COUNT = re.compile(
+    r"^\W*(?:and\s+)?(?:then\s+)?(?:also\s+)?(?:give|show|tell|list|return|report)?\s*(?:me|us)?\s*(?:with\s+)?(?:the\s+|their\s+)?(?:count|tally|number|how many)\b"
+    r"(?:\s+(?:them|these|those|each|of|per|by|the|in|for|every|are|there|class|label|category|type|one|how|many|group|topic|tickets?|sentiment|emotion|kind|s)\b|\s|s\b)*\W*$",
+    re.IGNORECASE,
+)
+INDEPENDENT = re.compile(
+    r"^(?:what|which|who|how|when|where|is|are|does|do|did|was|were)\b", re.IGNORECASE
+)
+GROUP_MAIN = re.compile(
+    r"\b(?:main|top|biggest|most|largest|common|frequent|major|key|leading|chief)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What one clause came to. `value` None: nothing serves it, `why` says so."""
+
+    value: Value | None
+    score: float
+    why: str = ""
+    question: str | None = None
+
+
+class Composer:
+    """Drafts the tasks of one request."""
+
+    def __init__(
+        self,
+        request: Request,
+        mentions: Mentions,
+        draft: Draft,
+        retrieval: Retrieval,
+        embedder: Embedder,
+    ) -> None:
+        self._request = request
+        self._mentions = mentions
+        self.draft = draft
+        self._retrieval = retrieval
+        self._embedder = embedder
+        self._number = -1
+        self.considered: list[Considered] = []
+
+    # --- one clause -----------------------------------------------------------------------------
+
+    async def clause(self, clause: Clause, focus: Value | None) -> Understood:
+        """Adds the tasks of a clause. `focus`: the value that came last, which "those" would mean."""
+        self._number += 1
+        text = clause.core
+        exact = self._exact(text, clause, focus)
+        if exact is not None:
+            return exact
+        page = self._page(clause)
+        hits = await self._retrieval.rank(text, self.draft.catalog)
+        self._consider(text, hits)
+        files = self._files(clause)
+        source, fresh = self._source(clause, focus, files, page)
+        best = hits[0] if hits else None
+        found = None
+        if source is not None and source.table is not None and not source.documents:
+            found = await self._over_table(clause, source, hits, focus if fresh else None)
+        if found is None and source is not None and source.has_texts:
+            found = self._over_texts(clause, source, hits)
+        if found is None and best is not None:
+            found = await self._by_retrieval(clause, source, hits)
+        if found is not None:
+            return found
+        if page is not None and re.match(
+            r"\s*(?:fetch|get|download|open|read|load|retrieve|show)", text, re.I
+        ):
+            return Understood(page, 0.9)
+        return self._not_understood(text, source, best)
+
+    def _consider(self, text: str, hits: Sequence[Hit]) -> None:
+        for hit in hits[:3]:
+            self.considered.append(
+                Considered(hit.capability.name, round(hit.score, 3), {"clause": text[:120]})
+            )
+
+    def _not_understood(self, text: str, source: Value | None, best: Hit | None) -> Understood:
+        if source is None and best is not None and best.score >= FITS and not self._request.files:
+            return Understood(
+                None,
+                0.0,
+                f"{best.capability.title} needs something to work on, and no file was given",
+                "Which file, or which text, should I use?",
+            )
+        return Understood(None, 0.0, f"nothing I have does {text.strip(' .?!')[:150]!r}")
+
+    # --- what a clause works on -------------------------------------------------------------------
+
+    def _files(self, clause: Clause) -> tuple[FileProfile, ...]:
+        named = [
+            f for m in self._mentions.files if clause.start <= m.start < clause.end for f in m.files
+        ]
+        once = {f.ref.id: f for f in named}
+        return tuple(once.values()) or meant_by_kind(clause.text, self._request.files)
+
+    def _page(self, clause: Clause) -> Value | None:
+        for url in self._mentions.urls:
+            if clause.start <= url.start < clause.end and self.draft.can("http.get"):
+                title = f"fetch {url.text[:60]}"
+                made = self.draft.add("http.get", {"url": url.text}, title, clause=self._number)
+                return replace(made, documents=True)
+        return None
+
+    def _source(
+        self,
+        clause: Clause,
+        focus: Value | None,
+        files: Sequence[FileProfile],
+        page: Value | None,
+    ) -> tuple[Value | None, bool]:
+        """The value that a clause is about, and whether it was taken afresh from the files."""
+        if page is not None:
+            return page, True
+        if files:
+            same = focus is not None and focus.label == _label(files)
+            if not (same and clause.refers_back):
+                return self._read(files), True
+        if focus is not None and self._goes_on(clause):
+            return focus, False
+        written = self._written()
+        if written is not None:
+            return written, True
+        if self._request.files:
+            return self._read(self._default_files()), True
+        return focus, False
+
+    def _goes_on(self, clause: Clause) -> bool:
+        """Whether a clause continues what came before it, rather than asking something of its own."""
+        if clause.refers_back or clause.linked:
+            return True
+        return not (clause.opens_sentence or INDEPENDENT.match(clause.core))
+
+    def _written(self) -> Value | None:
+        if self._mentions.items:
+            return Value(list(self._mentions.items), frozenset({"list"}))
+        if self._mentions.body:
+            return Value(self._mentions.body, frozenset({"text"}), documents=True)
+        return None
+
+    def _default_files(self) -> tuple[FileProfile, ...]:
+        """Without a name: the only file, all texts together, or the first table."""
+        files = self._request.files
+        tables = tuple(f for f in files if f.shape == "table")
+        if len(files) == 1 or not tables:
+            return files
+        if len(tables) > 1 or len(tables) < len(files):
+            self.draft.assumptions.append(f"no file was named, so {tables[0].ref.name} was taken")
+        return tables[:1]
+
+    def _read(self, files: Sequence[FileProfile]) -> Value | None:
+        tables = [f for f in files if f.shape == "table"]
+        if len(files) > 1 and tables and len(tables) == len(files):
+            return self._joined(files)
+        return replace(self.draft.read(files, self._number), label=_label(files))
+
+    def _joined(self, files: Sequence[FileProfile]) -> Value | None:
+        """Two tables with a column in common are joined; otherwise the first is taken, and that is said."""
+        left = self.draft.read(files[:1], self._number)
+        right = self.draft.read(files[1:2], self._number)
+        assert left.table is not None
+        assert right.table is not None
+        names = {c.name.casefold() for c in left.table.columns}
+        shared = [c.name for c in right.table.columns if c.name.casefold() in names]
+        if not shared or not self.draft.can("table.join"):
+            self.draft.assumptions.append(
+                f"{files[0].ref.name} and {files[1].ref.name} have no column in common, so only "
+                f"{files[0].ref.name} was used"
+            )
+            return replace(left, label=_label(files))
+        made = self.draft.add(
+            "table.join",
+            {"left": left.argument, "right": right.argument, "on": shared[0]},
+            f"join {files[0].ref.name} and {files[1].ref.name} on {shared[0]}",
+            clause=self._number,
+            source=left,
+        )
+        more = tuple(c for c in right.table.columns if c.name.casefold() not in names)
+        table = replace(
+            left.table,
+            columns=(*left.table.columns, *more),
+            samples={**right.table.samples, **left.table.samples},
+            complete=(*left.table.complete, *right.table.complete),
+        )
+        return replace(made, table=table, label=_label(files))
+
+    # --- calculations ---------------------------------------------------------------------------
+
+    def _exact(self, text: str, clause: Clause, focus: Value | None) -> Understood | None:
+        """Clauses that are read whole, word by word: arithmetic, conversions, dates."""
+        number = focus if focus is not None and _is_number(focus) else None
+        measured = conversion(text)
+        if measured is not None and self.draft.can("units.convert"):
+            made = self._convert(measured, number)
+            if made is not None:
+                return made
+        asked = date_question(text, self._request.now)
+        if asked is not None and self.draft.can(asked.capability):
+            return Understood(self._add(asked.capability, asked.arguments, asked.title), 0.95)
+        sum_ = arithmetic(text)
+        if sum_ is None or not self.draft.can("math.calculate"):
+            return None
+        if sum_.variables and number is None:
+            return None
+        arguments: dict[str, Any] = {"expression": sum_.expression}
+        if sum_.variables and number is not None:
+            arguments["variables"] = dict.fromkeys(sum_.variables, number.argument)
+        return Understood(
+            self._add("math.calculate", arguments, f"calculate {sum_.expression}"[:90]), 0.95
+        )
+
+    def _convert(self, measured: Any, number: Value | None) -> Understood | None:
+        to = measured.to_unit
+        if measured.value is None:
+            if number is None:
+                return None
+            arguments = {"value": number.argument, "to": to, "from_unit": measured.from_unit}
+        else:
+            value = Quantity(measured.value, measured.from_unit)
+            arguments = {"value": value.to_json(), "to": to}
+        return Understood(self._add("units.convert", arguments, f"convert to {to}"), 0.95)
+
+    def _add(
+        self, name: str, arguments: Mapping[str, Any], title: str, source: Value | None = None
+    ) -> Value:
+        return self.draft.add(name, arguments, title, clause=self._number, source=source)
+
+    # --- tables ---------------------------------------------------------------------------------
+
+    async def _over_table(
+        self, clause: Clause, source: Value, hits: Sequence[Hit], focus: Value | None
+    ) -> Understood | None:
+        counted = self._count_each(clause, source)
+        if counted is not None:
+            return counted
+        listed = self._main_topics(clause, source)
+        if listed is not None:
+            return listed
+        felt = await self._by_feeling(clause, source, hits)
+        if felt is not None:
+            return felt
+        wish = self._text_wish(clause, source, hits)
+        question = await self._understood(clause, source)
+        if question is not None and question.missing and question.score < SURE and wish is None:
+            return self._missing(question, source)
+        if question is not None and question.steps and question.score >= SURE:
+            if wish is None or (question.score > 0.9 and wish.cue < 0.9):
+                return self._steps(question, source)
+        if wish is not None:
+            return self._text_task(wish.capability, clause, source)
+        table_hit = next(
+            (h for h in hits[:2] if h.capability.name.startswith("table.") and h.score >= FITS),
+            None,
+        )
+        if table_hit is not None and table_hit.capability.name in (
+            "table.export",
+            "table.duplicates",
+            "table.describe",
+        ):
+            return await self._general(table_hit, clause, source)
+        if (
+            question is not None
+            and question.steps
+            and question.score >= 0.5
+            and not question.leftover
+        ):
+            return self._steps(question, source)
+        if (
+            question is not None
+            and question.leftover
+            and (table_hit is not None or question.score >= 0.3)
+        ):
+            return self._missing(question, source)
+        return None
+
+    async def _understood(self, clause: Clause, source: Value) -> TableQuestion | None:
+        assert source.table is not None
+        return await understand(
+            clause.core,
+            source.table,
+            now=self._request.now,
+            embedder=self._embedder,
+            refers_back=clause.refers_back or self._goes_on(clause),
+        )
+
+    def _steps(self, question: TableQuestion, source: Value) -> Understood | None:
+        if not all(self.draft.can(s.capability) for s in question.steps):
+            return None
+        value = source
+        for step in question.steps:
+            name = "tables" if step.capability == "table.sql" else "table"
+            value = self._add(
+                step.capability, {name: value.argument, **step.arguments}, step.title, value
+            )
+        return Understood(value, min(1.0, question.score + 0.1))
+
+    def _missing(self, question: TableQuestion, source: Value) -> Understood:
+        what = question.missing or ", ".join(question.leftover[:3])
+        assert source.table is not None
+        names = ", ".join(c.name for c in source.table.columns[:30])
+        return Understood(
+            None,
+            0.0,
+            f"{source.table.name} has nothing that I can read as {what!r}; its columns are: {names}",
+            "Which column do you mean?",
+        )
+
+    def _count_each(self, clause: Clause, source: Value) -> Understood | None:
+        """ "and count them" after texts were labelled: how many of each label."""
+        column = {
+            "text.classify": "label",
+            "text.sentiment": "sentiment",
+            "text.emotion": "emotion",
+        }.get(source.maker)
+        if (
+            column is None
+            or not PLAIN_COUNT.match(clause.core)
+            or not self.draft.can("table.aggregate")
+        ):
+            return None
+        value = self._add(
+            "table.aggregate",
+            {
+                "table": source.argument,
+                "measures": [{"fn": "count"}],
+                "by": [{"column": column}],
+            },
+            f"count by {column}",
+            source,
+        )
+        return Understood(value, 0.9)
+
+    def _main_topics(self, clause: Clause, source: Value) -> Understood | None:
+        """The largest of groups that were made by meaning."""
+        if source.maker != "text.topics" or not self.draft.can("table.sort"):
+            return None
+        wanted = limit(clause.core)
+        if wanted is None and not GROUP_MAIN.search(clause.core) and not EACH.search(clause.core):
+            return None
+        arguments = {"table": source.argument, "by": "count", "descending": True, "limit": wanted}
+        title = f"the {wanted} largest topics" if wanted else "largest topics first"
+        return Understood(self._add("table.sort", arguments, title, source), 0.9)
+
+    async def _by_feeling(
+        self, clause: Clause, source: Value, hits: Sequence[Hit]
+    ) -> Understood | None:
+        """Clauses that speak of negative, positive or complaining texts: judged first, then used."""
+        if source.prose is None or not self.draft.can("text.sentiment"):
+            return None
+        assert source.table is not None
+        known = any(c.name.casefold() == "sentiment" for c in source.table.columns)
+        wanted = wishes.sentiment(clause.core)
+        complaints = wishes.COMPLAINTS.search(clause.core) and _asks_for_topics(clause.core, hits)
+        if complaints and wanted is None:
+            wanted = "negative"
+        if wanted is None or (known and source.maker != "text.sentiment"):
+            return None
+        judged = source if source.maker == "text.sentiment" else self._judged(source)
+        topics = _asks_for_topics(clause.core, hits) and self.draft.can("text.topics")
+        if not topics:
+            question = await self._understood(clause, judged)
+            if question is not None and question.steps and question.score >= SURE:
+                return self._steps(question, judged)
+        kept = self._kept(judged, wanted)
+        if topics:
+            return self._topics_of(clause, kept)
+        wish = self._text_wish(
+            clause, kept, [h for h in hits if h.capability.name != "text.sentiment"]
+        )
+        if wish is not None and wish.capability.name != "text.filter":
+            return self._text_task(wish.capability, clause, kept)
+        return Understood(kept, 0.9)
+
+    def _judged(self, source: Value) -> Value:
+        return self._add(
+            "text.sentiment", {"texts": source.argument}, "judge the sentiment", source
+        )
+
+    def _kept(self, judged: Value, wanted: str) -> Value:
+        where = [{"column": "sentiment", "op": "eq", "value": wanted}]
+        arguments = {"table": judged.argument, "where": where}
+        return self._add("table.filter", arguments, f"keep the {wanted} ones", judged)
+
+    def _topics_of(self, clause: Clause, source: Value) -> Understood:
+        given = texts.arguments_for("text.topics", clause.core) or {}
+        grouped = self._add(
+            "text.topics", {"texts": source.argument, **given}, "group by topic", source
+        )
+        listed = self._main_topics(clause, grouped) if limit(clause.core) else None
+        return listed or Understood(grouped, 0.9)
+
+    # --- texts ----------------------------------------------------------------------------------
+
+    def _text_wish(self, clause: Clause, source: Value, hits: Sequence[Hit]) -> Hit | None:
+        """The text capability that a clause over a table asks for, if one stands out."""
+        if not source.has_texts:
+            return None
+        for hit in hits[:3]:
+            name = hit.capability.name
+            if (
+                not texts.is_text_capability(name)
+                or hit.score < FITS
+                or hit.score < hits[0].score - 0.12
+            ):
+                continue
+            if name == "text.search" and clause.question and wishes.criterion(clause.core):
+                continue
+            if texts.arguments_for(name, clause.core) is not None:
+                return hit
+        criterion = wishes.criterion(clause.core)
+        if criterion is not None and self.draft.can("text.filter") and not source.documents:
+            filter_ = next((h for h in hits if h.capability.name == "text.filter"), None)
+            if filter_ is not None and filter_.score >= 0.3:
+                return replace(filter_, cue=1.0)
+        return None
+
+    def _over_texts(self, clause: Clause, source: Value, hits: Sequence[Hit]) -> Understood | None:
+        best = hits[0]
+        wish = self._text_wish(clause, source, hits)
+        if wish is not None:
+            return self._text_task(wish.capability, clause, source)
+        asks = clause.question or re.match(r"(?:tell|find out|say)\b", clause.core, re.IGNORECASE)
+        if asks and source.documents and self.draft.can("text.answer") and best.score < 0.75:
+            return self._text_task(self.draft.catalog["text.answer"], clause, source)
+        return None
+
+    def _text_task(
+        self, capability: Capability, clause: Clause, source: Value
+    ) -> Understood | None:
+        name = capability.name
+        text = clause.text if name == "text.answer" else clause.core
+        given = texts.arguments_for(name, text)
+        if given is None:
+            return None
+        if name == "text.topics":
+            return self._topics_of(clause, source)
+        if not source.documents and source.table is not None:
+            column = _named_column(clause.core, source)
+            if column is not None and "column" in capability.properties:
+                given["column"] = column
+        arguments = {texts.parameter_of(name): source.argument, **given}
+        title = texts.title_for(name, capability.title, given)
+        made = self._add(name, arguments, title, source)
+        if name == "text.classify" and EACH.search(clause.core):
+            counted = self._count_each(replace(clause, text="count them"), made)
+            if counted is not None:
+                return counted
+        if name == "text.filter" and re.match(
+            r"\W*how many\b|\W*count\b|\W*number of\b", clause.core, re.I
+        ):
+            return Understood(self._counted(made), 0.85)
+        return Understood(made, 0.85)
+
+    def _counted(self, source: Value) -> Value:
+        if not self.draft.can("table.aggregate"):
+            return source
+        arguments = {"table": source.argument, "measures": [{"fn": "count"}]}
+        return self._add("table.aggregate", arguments, "count them", source)
+
+    # --- any capability -------------------------------------------------------------------------
+
+    async def _by_retrieval(
+        self, clause: Clause, source: Value | None, hits: Sequence[Hit]
+    ) -> Understood | None:
+        for hit in hits[:2]:
+            if hit.score < FITS:
+                break
+            found = await self._general(hit, clause, source)
+            if found is not None:
+                return found
+        return None
+
+    async def _general(self, hit: Hit, clause: Clause, source: Value | None) -> Understood | None:
+        """Any capability: what it works on by kind, the rest from the words."""
+        capability = hit.capability
+        given: dict[str, Any] = {}
+        for name, schema in capability.properties.items():
+            takes = kinds_of(schema)
+            link = _linked(takes, source, schema)
+            if link is not None and (name in capability.required or not given):
+                given[name] = link
+                source_used = True
+                _ = source_used
+        filled = await fill(
+            clause.core, capability, given, now=self._request.now, embedder=self._embedder
+        )
+        if filled.missing:
+            if any(
+                kinds_of(capability.properties[m]) & {"table", "file", "list"}
+                for m in filled.missing
+            ):
+                return None
+            what = " and ".join(m.replace("_", " ") for m in filled.missing)
+            return Understood(
+                None, hit.score, f"to {capability.title} I need the {what}", f"What is the {what}?"
+            )
+        if not given and not filled.used and capability.required:
+            return None
+        value = self._add(capability.name, filled.arguments, capability.title, source)
+        return Understood(value, hit.score)
+
+
+def _label(files: Sequence[FileProfile]) -> str:
+    return "|".join(f.ref.id for f in files)
+
+
+def _is_number(value: Value) -> bool:
+    return bool(value.kinds & {"quantity", "number"})
+
+
+def _asks_for_topics(text: str, hits: Sequence[Hit]) -> bool:
+    grouped = re.search(
+        r"\b(?:topics?|themes?|main|top|most|common|biggest|frequent|about what|what .* about|reasons?|why)\b",
+        text,
+        re.IGNORECASE,
+    )
+    return bool(grouped) and any(
+        h.capability.name == "text.topics" and h.score >= 0.4 for h in hits[:4]
+    )
+
+
+def _named_column(text: str, source: Value) -> str | None:
+    """A column of prose that the clause names as a column."""
+    assert source.table is not None
+    for column in source.table.columns:
+        name = re.escape(column.name)
+        if re.search(rf"\b{name}\s+column\b|\bcolumn\s+[\"']?{name}\b", text, re.IGNORECASE):
+            return column.name
+    return None
+
+
+def _linked(takes: frozenset[str], source: Value | None, schema: Mapping[str, Any]) -> Any:
+    """The source as an argument, when its kind is taken there."""
+    if source is None or not source.kinds & widen(takes):
+        return None
+    if takes <= {"text", "any"} and not isinstance(source.argument, Ref) and not source.documents:
+        return None
+    if takes == {"text"} and "enum" in schema:
+        return None
+    return source.argument

@@ -1,0 +1,129 @@
+"""What a clause wishes of texts: sentiment words, what a criterion is, kinds of entities, how many."""
+
+import re
+
+from pointsman.router.planning.lists import labels, limit, quoted
+
+_POSITIVE = r"positive|favou?rable|happy|satisfied|pleased|good|praising|enthusiastic"
+_NEGATIVE = (
+    r"negative|unfavou?rable|unhappy|dissatisfied|displeased|disappointed|bad|critical|complaining"
+)
+_ABOUT = (
+    r"reviews?|comments?|feedback|opinions?|messages?|tickets?|customers?|posts?|tweets?|responses?|"
+    r"answers?|sentences?|ones?|texts?|sentiments?|entries|remarks?|mails?|e-?mails?|replies|quotes?|lines?|people|users?|buyers?"
+)
+SENTIMENT = re.compile(
+    rf"\b(?P<word>{_POSITIVE}|{_NEGATIVE}|neutral)\b(?=\s+(?:\w+\s+)?(?:{_ABOUT})\b)"
+    rf"|\b(?:{_ABOUT})\b[^.?!]{{0,40}}?\b(?:is|are|were|was|sound|seem|look|rated?|feel|be|as)\s+(?:\w+\s+)?(?P<after>{_POSITIVE}|{_NEGATIVE}|neutral)\b"
+    r"|\b(?P<plain>positive|negative|neutral)(?:ly)?\b",
+    re.IGNORECASE,
+)
+COMPLAINTS = re.compile(
+    r"\b(?:complain\w*|moan\w*|grip(?:e|es|ing)|pain points?|grievances?|dissatisf\w+|dislike\w*|hate\w*|unhappy)\b",
+    re.IGNORECASE,
+)
+EMOTION = re.compile(
+    r"\b(?:angry|furious|annoyed|irate|upset|frustrated|mad|joyful|sad|afraid|scared|worried|grateful|thankful|"
+    r"confused|disgusted|surprised|excited|happy|unhappy|urgent|polite|rude|sarcastic)\b",
+    re.IGNORECASE,
+)
+ABOUT = re.compile(
+    r"\b(?:about|regarding|concerning|related to|relating to|on the (?:topic|subject) of|mention(?:s|ing|ed)?|"
+    r"talk(?:s|ing)? about|complain(?:s|ing)? (?:about|of)|deal(?:s|ing)? with|to do with|refer(?:s|ring)? to|ask(?:s|ing)? (?:about|for)|"
+    r"discuss(?:es|ing)?|report(?:s|ing)?)\s+(?P<topic>[^,.;?!]+)",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(
+    r"\s+(?:in|from|of|within|inside|among)\s+(?:the\s+|my\s+|these\s+|those\s+|this\s+|our\s+)?(?:[\w./-]+\.\w{2,5}\b|files?|folder|notes?|documents?|tickets?|reviews?|table|list|them|those)\b.*$"
+    r"|\s+(?:and|then|please|as well)\s*$",
+    re.IGNORECASE,
+)
+_ENTITY = {
+    "person": r"\bnames?\b|\bpeople\b|\bpersons?\b|\bwho\b|\bparticipants?\b|\battendees?\b",
+    "organization": r"\bnames?\b|\bcompan(?:y|ies)\b|\borgani[sz]ations?\b|\bfirms?\b|\bparties\b",
+    "location": r"\bplaces?\b|\blocations?\b|\bcities\b|\bcity\b|\bcountr(?:y|ies)\b|\baddress(?:es)?\b(?!.*e-?mail)",
+    "product": r"\bproducts?\b",
+    "date": r"\bdates?\b|\bdeadlines?\b|\bdays\b",
+    "time": r"\btimes\b",
+    "money": r"\bamounts?\b|\bmoney\b|\bprices?\b|\bcosts?\b|\bsums?\b|\bpayments?\b|\bfees?\b",
+    "percent": r"\bpercent\w*\b|\brates?\b",
+    "quantity": r"\bquantit\w+|\bmeasurements?\b",
+    "email": r"\be-?mails?\b",
+    "phone": r"\bphones?\b|\btelephones?\b",
+    "url": r"\burls?\b|\blinks?\b|\bwebsites?\b",
+}
+
+
+def sentiment(text: str) -> str | None:
+    """The sentiment that is asked for: "positive", "negative" or "neutral"."""
+    match = SENTIMENT.search(text)
+    if match is None:
+        return None
+    word = (match["word"] or match["after"] or match["plain"]).lower()
+    if re.fullmatch(_POSITIVE, word):
+        return "positive"
+    return "neutral" if word == "neutral" else "negative"
+
+
+def criterion(text: str) -> str | None:
+    """What texts should be like: "about billing", "angry", "not about delivery"."""
+    found: list[str] = []
+    feeling = EMOTION.search(text)
+    if feeling is not None:
+        found.append(_negated(text, feeling.start()) + feeling.group().lower())
+    about = ABOUT.search(text)
+    if about is not None:
+        topic = _TAIL.sub("", about["topic"]).strip()
+        topic = re.sub(
+            r"\s+(?:and|or|but)\s+(?:which|are|is|also|were|angry|how|what|then)\b.*$", "", topic
+        )
+        if topic:
+            found.append(f"{_negated(text, about.start())}about {topic}")
+    return " and ".join(found) or None
+
+
+def _negated(text: str, at: int) -> str:
+    return "not " if re.search(r"\b(?:not|n't|without|except)\s*(?:\w+\s*)?$", text[:at]) else ""
+
+
+def entity_types(text: str) -> list[str] | None:
+    """Kinds of entities that are named; None when none is: then all are meant."""
+    types = [k for k, p in _ENTITY.items() if re.search(p, text, re.IGNORECASE)]
+    if re.search(r"\be-?mail address", text, re.IGNORECASE) and "location" in types:
+        types.remove("location")
+    return types or None
+
+
+def search_query(text: str) -> str:
+    """What is searched for, without the words that ask for the search."""
+    marks = quoted(text)
+    if marks:
+        return marks[0]
+    about = ABOUT.search(text)
+    if about is not None:
+        return _TAIL.sub("", about["topic"]).strip()
+    core = re.sub(
+        r"^(?:search|look|find|show|list|get|give|locate|check|which|what|where|is there|are there|do we have|anything|any|something)\b"
+        r"(?:\s+(?:me|us|through|in|for|up|all|the|my|our|any|anything|something|everything|notes?|files?|documents?|folder|passages?|"
+        r"paragraphs?|sections?|parts?|that|which|on|of|is|are|says?|tells?|explains?|describes?|covers?|contains?|say|written|there))*\s*",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
+    return _TAIL.sub("", core).strip(" ?.!") or text
+
+
+def sentences_wanted(text: str) -> int | None:
+    """How long a summary should be, in sentences."""
+    wanted = limit(text)
+    match = re.search(r"\b(\w+)[- ]sentences?\b", text, re.IGNORECASE)
+    numbers = {"one": 1, "single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "a": 1}
+    if match is not None:
+        word = match.group(1).lower()
+        return int(word) if word.isdigit() else numbers.get(word, wanted)
+    return wanted if wanted is not None and wanted <= 30 else None
+
+
+def classes(text: str) -> list[str]:
+    """Labels that texts are to be sorted by."""
+    return labels(text)

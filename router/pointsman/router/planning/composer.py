@@ -30,6 +30,10 @@ SURE = 0.62
 """Score at which a question about a table counts as understood."""
 FITS = 0.5
 """Score at which a capability that was found by retrieval counts as what is asked for."""
+WHOLE_TABLE = frozenset(
+    ("table.export", "table.duplicates", "table.describe", "table.correlate", "table.outliers")
+)
+"""What takes a table and hardly a word more."""
 EACH = re.compile(r"\b(?:count(?:s|ed)?|how many|number of|tally|totals?)\b", re.IGNORECASE)
 PLAIN_COUNT = re.compile(
     r"^\W*(?:and\s+)?(?:then\s+)?(?:also\s+)?(?:give|show|tell|list|return|report)?\s*(?:me|us)?\s*(?:with\s+)?(?:the\s+|their\s+)?(?:count|tally|number|how many)\b"
@@ -85,6 +89,8 @@ class Composer:
         page = self._page(clause)
         hits = await self._retrieval.rank(text, self.draft.catalog)
         self._consider(text, hits)
+        if page is not None and best_is(hits, "http.get"):
+            return Understood(page, 0.9)
         files = self._files(clause)
         source, fresh = self._source(clause, focus, files, page)
         best = hits[0] if hits else None
@@ -231,7 +237,7 @@ class Composer:
         asked = date_question(text, self._request.now)
         if asked is not None and self.draft.can(asked.capability):
             return Understood(self._add(asked.capability, asked.arguments, asked.title), 0.95)
-        sum_ = arithmetic(text)
+        sum_ = arithmetic(text) or (arithmetic(_with_object(text)) if number else None)
         if sum_ is None or not self.draft.can("math.calculate"):
             return None
         if sum_.variables and number is None:
@@ -264,6 +270,8 @@ class Composer:
     async def _over_table(
         self, clause: Clause, source: Value, hits: Sequence[Hit], focus: Value | None
     ) -> Understood | None:
+        if source.maker == "table.join" and best_is(hits, "table.join"):
+            return Understood(source, 0.9)
         counted = self._count_each(clause, source)
         if counted is not None:
             return counted
@@ -310,12 +318,27 @@ class Composer:
     async def _understood(self, clause: Clause, source: Value) -> TableQuestion | None:
         assert source.table is not None
         return await understand(
-            clause.core,
+            self._without_files(clause),
             source.table,
             now=self._request.now,
             embedder=self._embedder,
             refers_back=clause.refers_back or self._goes_on(clause),
         )
+
+    def _without_files(self, clause: Clause) -> str:
+        """The clause without names of files: they say where, not what."""
+        text = clause.core
+        for mention in self._mentions.files:
+            written = self._request.text.strip()[mention.start : mention.end]
+            if mention.exact and "." in written:
+                name = re.escape(written)
+                text = re.sub(
+                    rf"\s*\b(?:(?:in|from|of|for|on|using|with|the file|file|table|dataset)\s+)*[\"'`]?{name}[\"'`]?(?:\s+file)?(?!\w)",
+                    "",
+                    text,
+                    flags=re.IGNORECASE,
+                )
+        return text.strip(" ,:;-–") or clause.core
 
     def _steps(self, question: TableQuestion, source: Value) -> Understood | None:
         if not all(self.draft.can(s.capability) for s in question.steps):
@@ -437,7 +460,7 @@ class Composer:
                 or hit.score < hits[0].score - 0.12
             ):
                 continue
-            if name == "text.search" and clause.question and wishes.criterion(clause.core):
+            if self._is_selection(name, clause):
                 continue
             if texts.arguments_for(name, clause.core) is not None:
                 return hit
@@ -447,6 +470,14 @@ class Composer:
             if filter_ is not None and filter_.score >= 0.3:
                 return replace(filter_, cue=1.0)
         return None
+
+    def _is_selection(self, name: str, clause: Clause) -> bool:
+        """Whether texts are to be picked by what they are like, although another capability is near."""
+        if wishes.criterion(clause.core) is None or not self.draft.can("text.filter"):
+            return False
+        if name == "text.emotion":
+            return not re.search(r"\bemotions?\b|\bmoods?\b", clause.core, re.IGNORECASE)
+        return name == "text.search" and clause.question
 
     def _over_texts(self, clause: Clause, source: Value, hits: Sequence[Hit]) -> Understood | None:
         best = hits[0]
@@ -513,8 +544,9 @@ class Composer:
             link = _linked(takes, source, schema)
             if link is not None and (name in capability.required or not given):
                 given[name] = link
-                source_used = True
-                _ = source_used
+        given |= _columns_for(capability, clause.core, source)
+        if capability.name == "table.export":
+            given |= {"format": wishes.export_format(clause.text)}
         filled = await fill(
             clause.core, capability, given, now=self._request.now, embedder=self._embedder
         )
@@ -534,12 +566,28 @@ class Composer:
         return Understood(value, hit.score)
 
 
+def best_is(hits: Sequence[Hit], name: str) -> bool:
+    return bool(hits) and hits[0].capability.name == name
+
+
 def _label(files: Sequence[FileProfile]) -> str:
     return "|".join(f.ref.id for f in files)
 
 
 def _is_number(value: Value) -> bool:
     return bool(value.kinds & {"quantity", "number"})
+
+
+def _with_object(text: str) -> str:
+    """ "multiply by 12" means the number that came before."""
+    text = re.sub(
+        r"^(multiply|divide|increase|reduce|decrease|raise|square|double|halve|triple|round)\b(?!\s+(?:it|that|this|the)\b)",
+        r"\1 it",
+        text,
+        flags=re.I,
+    )
+    text = re.sub(r"^add\s+(.+)$", r"add \1 to it", text, flags=re.I)
+    return re.sub(r"^subtract\s+(.+)$", r"subtract \1 from it", text, flags=re.I)
 
 
 def _asks_for_topics(text: str, hits: Sequence[Hit]) -> bool:
@@ -551,6 +599,26 @@ def _asks_for_topics(text: str, hits: Sequence[Hit]) -> bool:
     return bool(grouped) and any(
         h.capability.name == "text.topics" and h.score >= 0.4 for h in hits[:4]
     )
+
+
+def _columns_for(
+    capability: Capability, text: str, source: Value | None
+) -> dict[str, str | list[str]]:
+    """Parameters that name columns, filled with the columns that the clause names."""
+    if source is None or source.table is None:
+        return {}
+    said = re.sub(r"[\s_-]+", " ", text.casefold())
+    names = [
+        c.name
+        for c in source.table.columns
+        if re.search(rf"\b{re.escape(re.sub(r'[ _-]+', ' ', c.name.casefold()))}s?\b", said)
+    ]
+    found: dict[str, str | list[str]] = {}
+    if names and "column" in capability.properties and "columns" not in capability.properties:
+        found["column"] = names[0]
+    if names and "columns" in capability.properties:
+        found["columns"] = names
+    return found
 
 
 def _named_column(text: str, source: Value) -> str | None:

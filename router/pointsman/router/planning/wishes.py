@@ -124,6 +124,16 @@ def sentences_wanted(text: str) -> int | None:
     return wanted if wanted is not None and wanted <= 30 else None
 
 
+def export_format(text: str) -> str:
+    """The format that a table is to be saved in; CSV when none is named."""
+    formats = {
+        "xlsx": r"\bexcel\b|\bxlsx?\b|\bspreadsheet\b",
+        "json": r"\b(?:as|to|into|in)\s+(?:a\s+)?json\b|\.json\b",
+        "parquet": r"\b(?:as|to|into|in)\s+(?:a\s+)?parquet\b|\.parquet\b",
+    }
+    return next((f for f, p in formats.items() if re.search(p, text, re.IGNORECASE)), "csv")
+
+
 def classes(text: str) -> list[str]:
     """Labels that texts are to be sorted by."""
     return labels(text)

@@ -13,17 +13,14 @@ from pointsman.experts.tools import (
     dates,
     documents,
     export,
-    http,
     tables_describe,
     tables_query,
     tables_read,
     tables_sql,
     tables_stats,
-    texts,
     units,
 )
 from pointsman.experts.tools.functions import ToolExpert
-from pointsman.experts.tools.loading import load_experts
 
 
 def tool_experts(*, http_allow: Sequence[str] = ()) -> list[Expert]:
@@ -37,11 +34,9 @@ def tool_experts(*, http_allow: Sequence[str] = ()) -> list[Expert]:
         ),
         ToolExpert("charts", "Draws tables as pictures", chart.TOOLS, concurrency=2),
         ToolExpert("exports", "Writes tables as files", export.TOOLS),
-        ToolExpert("texts", "Counts, finds and changes text", texts.TOOLS),
         calculator.CALCULATOR,
         units.UNITS,
         dates.DATES,
-        http.http_expert(http_allow),
     ]
 
 
@@ -69,5 +64,4 @@ def all_experts(
         *tool_experts(http_allow=http_allow),
         *model_experts(encoder),
         *remote_experts(remote),
-        *load_experts(paths, allow=http_allow),
     ]

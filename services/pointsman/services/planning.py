@@ -7,12 +7,11 @@ from pointsman.router.planning.embedded import EmbeddedPlanner
 from pointsman.router.planning.llm import LLMPlanner
 from pointsman.router.planning.llm_answer import LLMAnswerer, Writer
 from pointsman.router.planning.llm_settings import RemoteSettings
-from pointsman.workflows.library import load_library
 
 
 def planner_for(embedder: Embedder, remote: RemoteSettings | None) -> Planner:
     """The cascade of planners."""
-    planners: list[Planner] = [EmbeddedPlanner(embedder, load_library())]
+    planners: list[Planner] = [EmbeddedPlanner(embedder)]
     if remote is not None:
         planners.append(LLMPlanner(remote))
     return Cascade(planners)

@@ -6,7 +6,6 @@ from pathlib import Path
 from pointsman.experts.base import Expert
 from pointsman.experts.models import classification, retrieval
 from pointsman.experts.models.encoder import Encoder
-from pointsman.experts.remote import RIVALS, RemoteModel, RemoteSettings
 from pointsman.experts.tools import (
     calculator,
     chart,
@@ -21,6 +20,7 @@ from pointsman.experts.tools import (
     units,
 )
 from pointsman.experts.tools.functions import ToolExpert
+from pointsman.router.planning.llm_settings import RemoteSettings
 
 
 def tool_experts(*, http_allow: Sequence[str] = ()) -> list[Expert]:
@@ -49,6 +49,8 @@ def remote_experts(settings: RemoteSettings | None) -> list[Expert]:
     """A model behind an OpenAI-compatible endpoint: writes, and rivals the local experts."""
     if settings is None:
         return []
+    from pointsman.experts.remote import RIVALS, RemoteModel  # openai takes a second to import
+
     return [RemoteModel(settings, serves=("text.write", *RIVALS))]
 
 

@@ -1,21 +1,97 @@
-"""Which planner and which writer a controller works with: workflows, then the embedded planner, then a
-language model where one is configured."""
+"""Which planner and which writer a controller works with: the embedded planner, then a language model
+where one is configured."""
 
-from pointsman.router.planning.base import Embedder, Planner
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pointsman.router.catalog import Catalog
+from pointsman.router.planning.base import Embedder, Planner, Vectors
 from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
-from pointsman.router.planning.llm import LLMPlanner
-from pointsman.router.planning.llm_answer import LLMAnswerer, Writer
 from pointsman.router.planning.llm_settings import RemoteSettings
 
+if TYPE_CHECKING:
+    from pointsman.router.planning.llm_answer import Writer
 
-def planner_for(embedder: Embedder, remote: RemoteSettings | None) -> Planner:
-    """The cascade of planners."""
-    planners: list[Planner] = [EmbeddedPlanner(embedder)]
-    if remote is not None:
-        planners.append(LLMPlanner(remote))
-    return Cascade(planners)
+log = logging.getLogger(__name__)
+
+MANY = 16
+"""A call with at least this many texts is a catalog being read, and worth keeping."""
 
 
-def writer_for(remote: RemoteSettings | None) -> Writer | None:
-    return LLMAnswerer(remote) if remote is not None else None
+class KeptVectors:
+    """An Embedder that keeps the vectors of catalogs in a folder, so that a start does not embed them again.
+
+    The folder may be deleted at any time. A file that cannot be read is made anew.
+    """
+
+    def __init__(self, embedder: Embedder, folder: Path) -> None:
+        self.dim = embedder.dim
+        self._embedder = embedder
+        self._folder = folder
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        if len(texts) < MANY:
+            return await self._embedder.embed(texts)
+        digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
+        path = self._folder / f"{digest}.npy"
+        kept = self._load(path, len(texts))
+        if kept is None:
+            kept = await self._embedder.embed(texts)
+            self._save(path, kept)
+        return kept
+
+    def _load(self, path: Path, count: int) -> Vectors | None:
+        try:
+            found = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        fits = found.shape == (count, self.dim) and found.dtype == np.float32
+        return found if fits else None
+
+    def _save(self, path: Path, vectors: Vectors) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".new", delete=False) as file:
+                np.save(file, vectors, allow_pickle=False)
+            os.replace(file.name, path)
+        except OSError as error:
+            log.warning("vectors of the catalog are not kept: %s", error)
+
+
+class WarmPlanner:
+    """The cascade, and how it is made ready before the first request."""
+
+    name = "cascade"
+
+    def __init__(self, embedder: Embedder, remote: RemoteSettings | None) -> None:
+        self._embedded = EmbeddedPlanner(embedder)
+        planners: list[Planner] = [self._embedded]
+        if remote is not None:
+            from pointsman.router.planning.llm import LLMPlanner  # openai takes a second to import
+
+            planners.append(LLMPlanner(remote))
+        self._cascade = Cascade(planners)
+        self.plan = self._cascade.plan
+
+    async def warm(self, catalog: Catalog) -> None:
+        await self._embedded.warm(catalog)
+
+
+def planner_for(embedder: Embedder, remote: RemoteSettings | None, cache: Path) -> WarmPlanner:
+    return WarmPlanner(KeptVectors(embedder, cache), remote)
+
+
+def writer_for(remote: RemoteSettings | None) -> "Writer | None":
+    if remote is None:
+        return None
+    from pointsman.router.planning.llm_answer import LLMAnswerer
+
+    return LLMAnswerer(remote)

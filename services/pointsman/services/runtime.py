@@ -23,7 +23,7 @@ from pointsman.services.settings import Settings
 
 if TYPE_CHECKING:
     from pointsman.experts.models.encoder import Encoder
-    from pointsman.experts.remote import RemoteSettings
+    from pointsman.router.planning.llm_settings import RemoteSettings
     from pointsman.services.api.server import Server
 
 log = logging.getLogger(__name__)
@@ -130,9 +130,9 @@ class Runtime:
         saver = RedisSaver.at(url, prefix="pm:graph")
         self._stack.push_async_callback(saver.aclose)
         remote = remote_settings(self.settings)
-        graph = ControllerGraph(
-            self.workspace, planner_for(encoder, remote), saver, writer=writer_for(remote)
-        )
+        planner = planner_for(encoder, remote, self.settings.home / "cache")
+        graph = ControllerGraph(self.workspace, planner, saver, writer=writer_for(remote))
+        self._run("warming", planner.warm(await self.workspace.catalog()))
         controller = Controller(self.workspace, graph)
         await self.workspace.announcements.controller_alive(controller.name, now=time.time())
         self._run("controller", controller.serve())
@@ -202,7 +202,7 @@ def remote_settings(settings: Settings) -> "RemoteSettings | None":
     """The remote model that the settings name, if any."""
     if not settings.has_model:
         return None
-    from pointsman.experts.remote import RemoteSettings
+    from pointsman.router.planning.llm_settings import RemoteSettings
 
     given = RemoteSettings(
         model=settings.model, price_in=settings.price_in, price_out=settings.price_out

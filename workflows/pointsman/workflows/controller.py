@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -40,13 +40,15 @@ from pointsman.router.events import (
 )
 from pointsman.router.plan import Plan, critical_path, parse_plan, validate
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
-from pointsman.router.planning.llm_answer import Writer
 from pointsman.router.preview import preview
 from pointsman.router.run import RunState, step
 from pointsman.router.usage import Budget, Usage
 from pointsman.router.workspace import Owner, RunRecord, Workspace
 from pointsman.workflows.dispatcher import Dispatcher, Router, Terms
 from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
+
+if TYPE_CHECKING:
+    from pointsman.router.planning.llm_answer import Writer  # openai takes a second to import
 
 RUN_SECONDS = 600.0
 """How long a run may take when nobody set a deadline."""
@@ -81,7 +83,7 @@ class ControllerGraph:
         planner: Planner,
         saver: BaseCheckpointSaver[Any],
         *,
-        writer: Writer | None = None,
+        writer: "Writer | None" = None,
     ) -> None:
         self._workspace = workspace
         self._planner = planner

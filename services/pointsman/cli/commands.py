@@ -218,14 +218,14 @@ def serve(
     given = {"host": host, "port": port, "home": home, "redis_url": redis_url}
     settings = _settings(given)
     from pointsman.cli.serving import serve
-    from pointsman.services.runtime import ROLES
+    from pointsman.services.runtime import ROLES, Role
 
     def ready(address: str | None) -> None:
         note(
             f"Pointsman serves at {address}" if address else "Pointsman is at work, without a page"
         )
 
-    roles = [r for r in ROLES if only is None or r in {p.value for p in only}]
+    roles: list[Role] = [r for r in ROLES if only is None or Part(r) in only]
     with _errors(as_json=False, debug=debug):
         serve(settings, roles, announce=announce, while_stdin=while_stdin, ready=ready)
 

@@ -12,14 +12,17 @@ from pointsman.experts.tools import (
     dates,
     documents,
     export,
+    http,
     tables_describe,
     tables_query,
     tables_read,
     tables_sql,
     tables_stats,
+    texts,
     units,
 )
 from pointsman.experts.tools.functions import ToolExpert
+from pointsman.experts.tools.loading import load_experts
 from pointsman.router.planning.llm_settings import RemoteSettings
 
 
@@ -37,6 +40,8 @@ def tool_experts(*, http_allow: Sequence[str] = ()) -> list[Expert]:
         calculator.CALCULATOR,
         units.UNITS,
         dates.DATES,
+        texts.TEXTS_EXPERT,
+        http.http_expert(http_allow),
     ]
 
 
@@ -66,4 +71,5 @@ def all_experts(
         *tool_experts(http_allow=http_allow),
         *model_experts(encoder),
         *remote_experts(remote),
+        *load_experts(paths, allow=http_allow),
     ]

@@ -1,0 +1,248 @@
+"""HTTP GET with a guard: only public addresses, checked after resolving, on every redirect.
+
+The connection goes to exactly the address that was checked, so a name that resolves to something else a
+moment later (DNS rebinding) gains nothing. Answers are bounded in size, after decompression, and in time.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import time
+import zlib
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+
+from pointsman.experts.base import Call
+from pointsman.experts.tools.functions import ToolExpert, capability
+from pointsman.router.catalog import Prior
+from pointsman.router.errors import AddressRefused, BadArguments, ExpertError, ExpertFailed
+
+LARGEST = 5 << 20
+"""Bytes of an answer, decompressed."""
+REDIRECTS = 5
+SECONDS = 20.0
+READABLE = re.compile(
+    r"^(?:text/|application/(?:[\w.+-]*\+)?(?:json|xml)\b|application/xhtml)", re.I
+)
+METADATA = frozenset(ipaddress.ip_address(a) for a in ("168.63.129.16", "100.100.100.200"))
+"""Addresses of cloud metadata services that count as public."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class PageRefused(ExpertError):
+    """The server answered that there is nothing to be had: another try gives the same."""
+
+    code = "expert.page-refused"
+    retryable = False
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address may be called; forms that wrap an IPv4 address are judged by what they wrap."""
+    if isinstance(address, ipaddress.IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
+        if wrapped is not None:
+            return is_public(wrapped)
+    return address.is_global and not address.is_multicast and address not in METADATA
+
+
+def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in ipaddress.ip_network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+async def resolve(host: str, port: int) -> str:
+    """The address to call. Raises AddressRefused when any address of the name is not public."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ExpertFailed(f"{host} cannot be found: {error}") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    for address in addresses:
+        if not is_public(address):
+            raise AddressRefused(host, f"{address} is not a public address")
+    return str(addresses[0])
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """Resolves, checks and pins. `allow`: "host:port" that may be called although not public."""
+
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        self._allow = frozenset(a.casefold() for a in allow)
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
+        if url.scheme not in ("http", "https"):
+            raise AddressRefused(str(url), "only http and https are fetched")
+        if f"{host}:{port}".casefold() not in self._allow:
+            pinned = await resolve(host, port)
+            request = httpx.Request(
+                request.method,
+                url.copy_with(host=pinned),
+                headers=request.headers,  # with the Host of the name
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": host},
+            )
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def client(allow: Sequence[str] = (), *, redirects: bool = True) -> httpx.AsyncClient:
+    """A client behind the guard. No cookies are kept, no proxy or credential is taken from the environment."""
+    return httpx.AsyncClient(
+        transport=GuardedTransport(allow),
+        follow_redirects=redirects,
+        max_redirects=REDIRECTS,
+        trust_env=False,
+        headers={"User-Agent": "pointsman", "Accept-Encoding": "gzip, deflate"},
+    )
+
+
+async def read(response: httpx.Response) -> bytes:
+    """The body, decompressed, at most LARGEST bytes. Raises PageRefused when it is larger."""
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip", "deflate"):
+        raise PageRefused(f"the answer is encoded as {encoding!r}, which is not read")
+    unpack = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)
+    whole = bytearray()
+    async for chunk in response.aiter_raw():
+        await _take(whole, chunk, unpack)
+    return bytes(whole)
+
+
+async def _take(whole: bytearray, chunk: bytes, unpack: Any) -> None:
+    try:
+        whole += chunk if unpack is None else unpack.decompress(chunk, LARGEST + 1 - len(whole))
+    except zlib.error as error:
+        raise ExpertFailed(f"the answer is damaged: {error}") from error
+    if len(whole) > LARGEST or (unpack is not None and unpack.unconsumed_tail):
+        raise PageRefused(f"the answer is larger than {LARGEST >> 20} MiB")
+
+
+class _Reader(HTMLParser):
+    """Readable text of a page: blocks on lines of their own, scripts and styles left out."""
+
+    SILENT = frozenset(("script", "style", "noscript", "template", "svg", "head"))
+    BLOCKS = frozenset(
+        """address article aside blockquote br dd div dl dt figcaption footer form h1 h2 h3 h4 h5 h6 header hr li
+        main nav ol p pre section table td th tr ul""".split()
+    )
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._silent: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.SILENT:
+            self._silent.append(tag)
+        elif tag in self.BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._silent and tag == self._silent[-1]:
+            self._silent.pop()
+        elif tag in self.BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.parts.append(data)
+
+
+def readable(html: str) -> str:
+    """The text that a person would read on a page."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    lines = (" ".join(line.split()) for line in "".join(reader.parts).splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def checked(url: str) -> str:
+    """Raises BadArguments for what is not an address of a page."""
+    try:
+        parsed = httpx.URL(url.strip())
+    except (httpx.InvalidURL, TypeError) as error:
+        raise BadArguments(f"{url!r} is not a web address: {error}") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise BadArguments(f"{url!r} must begin with http:// or https:// and name a host")
+    if parsed.userinfo:
+        raise BadArguments("an address with a user name or password in it is not fetched")
+    return str(parsed)
+
+
+async def get(url: str, *, allow: Sequence[str], deadline: float) -> tuple[httpx.Response, bytes]:
+    """The answer and its body. Raises AddressRefused, PageRefused, ExpertFailed."""
+    left = min(SECONDS, deadline - time.time())
+    try:
+        async with (
+            asyncio.timeout(left),
+            client(allow) as web,
+            web.stream("GET", checked(url)) as answer,
+        ):
+            check_status(answer)
+            return answer, await read(answer)
+    except TimeoutError:
+        raise ExpertFailed(f"{url} did not answer within {max(0.0, left):.0f} s") from None
+    except httpx.TooManyRedirects:
+        raise PageRefused(f"{url} leads on more than {REDIRECTS} times") from None
+    except httpx.HTTPError as error:
+        raise ExpertFailed(f"{url} cannot be fetched: {error or type(error).__name__}") from error
+
+
+def check_status(answer: httpx.Response) -> None:
+    status = answer.status_code
+    if status == 429 or status >= 500:
+        raise ExpertFailed(f"{answer.request.url.host} answered {status} {answer.reason_phrase}")
+    if status >= 400:
+        raise PageRefused(f"the page answered {status} {answer.reason_phrase}; check the address")
+
+
+def http_expert(allow: Sequence[str] = ()) -> ToolExpert:
+    """http.get. `allow`: "host:port" that may be fetched although the address is not public."""
+
+    @capability(
+        "http.get",
+        title="fetch a web page",
+        examples=(
+            "fetch https://example.com/news and summarise it",
+            "get the text of https://example.org",
+            "download https://example.com/data.json",
+            "open this link and tell me what it says: https://example.com",
+            "read the page at https://example.com/about",
+            "load https://example.com and list the dates",
+            "what does https://example.com/terms say about refunds",
+            "retrieve http://example.com/robots.txt",
+        ),
+        composition=(
+            "its text goes on to text.summarize, text.entities, text.answer or text.find",
+        ),
+        effect="idempotent",
+        prior=Prior(quality=0.9, latency=0.8),
+    )
+    async def fetch(call: Call, url: str) -> str:
+        """Fetches a public web page or document and gives its readable text.
+
+        Args:
+            url: the address, with http:// or https://.
+        """
+        answer, body = await get(url, allow=allow, deadline=call.deadline)
+        media = answer.headers.get("content-type", "text/plain")
+        if not READABLE.match(media):
+            raise PageRefused(f"{url} is {media.partition(';')[0]}, which is not text")
+        text = body.decode(answer.charset_encoding or "utf-8", "replace")
+        return readable(text) if "html" in media else text
+
+    return ToolExpert("web", "Fetches public web pages", (fetch,))

@@ -43,12 +43,13 @@ class Case:
     missing: str | None
     weak: bool
     meaning: bool
+    open: bool
 
 
 def cases() -> Iterator[Case]:
     content = yaml.safe_load((Path(__file__).parent / "table_questions.yaml").read_text("utf-8"))
     tables = {name: _table(t) for name, t in content["tables"].items()}
-    for part in ("held", "fresh", "fresh_two", "developed"):
+    for part in ("held", "fresh", "fresh_two", "fresh_three", "developed"):
         for name, questions in content[part].items():
             for c in questions:
                 yield Case(
@@ -59,6 +60,7 @@ def cases() -> Iterator[Case]:
                     c.get("missing"),
                     c.get("weak", False),
                     c.get("meaning", False),
+                    c.get("open", False),
                 )
 
 
@@ -171,9 +173,9 @@ async def main(embedder: Any) -> None:
                 if found
                 else "None"
             )
-            print(
+            print(  # noqa: T201
                 f"{'ok ' if right else 'BAD'} {case.part[0]} {case.question}\n      want {case.answer or case.missing or 'weak'}\n      got  {got}"
-            )  # noqa: T201
+            )
     for part, right in counts.items():
         print(part, f"{sum(right)} of {len(right)}")  # noqa: T201
 

@@ -12,7 +12,12 @@ from pointsman.router.planning.table_question import TableContext, TableQuestion
 from pointsman.router.values import Column
 
 EMBEDDER = LexicalEmbedder()
-LEXICAL = [c for c in cases() if not c.meaning]
+OPEN = pytest.mark.xfail(reason="read once, not tuned on: known to be wrong", strict=True)
+LEXICAL = [
+    pytest.param(c, id=f"{c.part}: {c.question}", marks=[OPEN] if c.open else [])
+    for c in cases()
+    if not c.meaning
+]
 
 
 def ask(text: str, context: TableContext, *, refers_back: bool = False) -> TableQuestion | None:
@@ -21,7 +26,7 @@ def ask(text: str, context: TableContext, *, refers_back: bool = False) -> Table
     )
 
 
-@pytest.mark.parametrize("case", LEXICAL, ids=lambda c: f"{c.part}: {c.question}")
+@pytest.mark.parametrize("case", LEXICAL)
 def test_question_becomes_its_steps(case: Case) -> None:
     found = ask(case.question, case.table)
     assert is_right(case, found), short(found.steps) if found else None

@@ -206,16 +206,25 @@ def _function(where: str, name: str, path: Path) -> Callable[..., Any]:
 
 
 def _python_work(function: Callable[..., Any]) -> Callable[[Call], Any]:
+    by_place = _takes_no_names(function)
+
     async def work(call: Call) -> Any:
         if inspect.iscoroutinefunction(function):
             return await function(**call.arguments)
-        try:
-            return await asyncio.to_thread(lambda: function(**call.arguments))
-        except TypeError:
-            # builtins take no keywords
-            return await asyncio.to_thread(lambda: function(*call.arguments.values()))
+        if by_place:
+            return await asyncio.to_thread(function, *call.arguments.values())
+        return await asyncio.to_thread(function, **call.arguments)
 
     return work
+
+
+def _takes_no_names(function: Callable[..., Any]) -> bool:
+    """Whether a function, as many built-in ones, takes its arguments by place only."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return True
+    return all(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in parameters)
 
 
 def _http_work(

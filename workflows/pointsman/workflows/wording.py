@@ -10,6 +10,8 @@ ROWS = 20
 """Rows of a table that stand in the text; the part carries the rest."""
 COLUMNS = 8
 CELL = 120
+"""Characters of a cell among many rows; a single row has room for more."""
+LONE_CELL = 600
 
 
 def say(value: Json, title: str = "") -> str:
@@ -65,7 +67,27 @@ def quantity(value: str, unit: Any = None) -> str:
     if sum(c.isdigit() for c in text) > 16 and exact != exact.to_integral_value():
         places = max(2, 10 - max(1, exact.adjusted() + 1))
         text = "≈ " + f"{exact:,.{places}f}".rstrip("0").rstrip(".")
-    return f"{text} {unit}" if unit else text
+    return f"{text} {_plural(str(unit), exact)}" if unit else text
+
+
+IRREGULAR = {"foot": "feet", "inch": "inches", "celsius": "celsius", "fahrenheit": "fahrenheit"}
+
+
+def _plural(unit: str, value: Decimal) -> str:
+    """ "12 square metres", "1 day": the noun before "per" carries the plural; symbols stay as they are."""
+    head, per, rest = unit.partition(" per ")
+    words = head.split(" ")
+    noun = words[-1]
+    if (
+        abs(value) == 1
+        or len(noun) < 3
+        or not noun.isalpha()
+        or noun.endswith("s")
+        or noun.isupper()
+    ):
+        return unit
+    words[-1] = IRREGULAR.get(noun.lower(), f"{noun}s")
+    return " ".join(words) + per + rest
 
 
 def _answer(value: Mapping[str, Any]) -> str:
@@ -86,7 +108,7 @@ def _table(table: Table) -> str:
         return f"{_inline(names[0])}: **{_inline(_cell(table.rows[0][0]))}**"
     if table.row_count == 1:
         pairs = zip(names, table.rows[0], strict=True)
-        return "\n".join(f"- {_inline(n)}: **{_inline(_cell(c))}**" for n, c in pairs)
+        return "\n".join(f"- {_inline(n)}: **{_inline(_cell(c, LONE_CELL))}**" for n, c in pairs)
     shown = table.rows[:ROWS]
     columns = range(min(len(names), COLUMNS))
     lines = [_row([names[i] for i in columns]), _row(["---"] * len(columns))]
@@ -104,7 +126,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, longest: int = CELL) -> str:
     match kind_of(value):
         case "null":
             text = ""
@@ -120,7 +142,7 @@ def _cell(value: Any) -> str:
             text = ", ".join(f"{k}: {_cell(v)}" for k, v in value.items())
         case _:
             text = say(value).replace("\n", " ")
-    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _inline(text: str) -> str:

@@ -30,6 +30,8 @@ SURE = 0.62
 """Score at which a question about a table counts as understood."""
 FITS = 0.5
 """Score at which a capability that was found by retrieval counts as what is asked for."""
+COUNTED = frozenset(("text.classify", "text.sentiment", "text.emotion"))
+"""What labels texts; "how many of each" then counts the labels."""
 WHOLE_TABLE = frozenset(
     ("table.export", "table.duplicates", "table.describe", "table.correlate", "table.outliers")
 )
@@ -81,6 +83,25 @@ class Composer:
 
     async def clause(self, clause: Clause, focus: Value | None) -> Understood:
         """Adds the tasks of a clause. `focus`: the value that came last, which "those" would mean."""
+        saved = wishes.saving(clause.text)
+        if saved is None or not self.draft.can("table.export"):
+            return await self._one(clause, focus)
+        rest = replace(clause, text=wishes.without_saving(clause.text))
+        if re.search(r"\w{3}", self._bare(rest.core)):
+            return self._saved(await self._one(rest, focus), saved)
+        self._number += 1
+        source = self._source(clause, focus, self._files(clause), None)
+        return self._saved(Understood(source, 0.9, "there is nothing to save yet"), saved)
+
+    def _saved(self, found: Understood, form: str) -> Understood:
+        value = found.value
+        if value is None or "table" not in value.kinds or value.maker == "table.export":
+            return found
+        arguments = {"table": value.argument, "format": form}
+        made = self._add("table.export", arguments, f"save as {form.upper()}", value)
+        return Understood(made, found.score)
+
+    async def _one(self, clause: Clause, focus: Value | None) -> Understood:
         self._number += 1
         text = clause.core
         exact = self._exact(text, clause, focus)
@@ -92,11 +113,11 @@ class Composer:
         if page is not None and best_is(hits, "http.get"):
             return Understood(page, 0.9)
         files = self._files(clause)
-        source, fresh = self._source(clause, focus, files, page)
+        source = self._source(clause, focus, files, page)
         best = hits[0] if hits else None
         found = None
         if source is not None and source.table is not None and not source.documents:
-            found = await self._over_table(clause, source, hits, focus if fresh else None)
+            found = await self._over_table(clause, source, hits)
         if found is None and source is not None and source.has_texts:
             found = self._over_texts(clause, source, hits)
         if found is None and best is not None:
@@ -123,7 +144,11 @@ class Composer:
                 f"{best.capability.title} needs something to work on, and no file was given",
                 "Which file, or which text, should I use?",
             )
-        return Understood(None, 0.0, f"nothing I have does {text.strip(' .?!')[:150]!r}")
+        why = f"nothing I have does {text.strip(' .?!')[:150]!r}"
+        if source is not None and source.table is not None and not source.documents:
+            names = ", ".join(c.name for c in source.table.columns[:30])
+            why += f"; {source.table.name} has the columns {names}"
+        return Understood(None, 0.0, why)
 
     # --- what a clause works on -------------------------------------------------------------------
 
@@ -148,22 +173,22 @@ class Composer:
         focus: Value | None,
         files: Sequence[FileProfile],
         page: Value | None,
-    ) -> tuple[Value | None, bool]:
-        """The value that a clause is about, and whether it was taken afresh from the files."""
+    ) -> Value | None:
+        """The value that a clause is about."""
         if page is not None:
-            return page, True
+            return page
         if files:
             same = focus is not None and focus.label == _label(files)
             if not (same and clause.refers_back):
-                return self._read(files), True
+                return self._read(files)
         if focus is not None and self._goes_on(clause):
-            return focus, False
+            return focus
         written = self._written()
         if written is not None:
-            return written, True
+            return written
         if self._request.files:
-            return self._read(self._default_files()), True
-        return focus, False
+            return self._read(self._default_files())
+        return focus
 
     def _goes_on(self, clause: Clause) -> bool:
         """Whether a clause continues what came before it, rather than asking something of its own."""
@@ -268,51 +293,34 @@ class Composer:
     # --- tables ---------------------------------------------------------------------------------
 
     async def _over_table(
-        self, clause: Clause, source: Value, hits: Sequence[Hit], focus: Value | None
+        self, clause: Clause, source: Value, hits: Sequence[Hit]
     ) -> Understood | None:
         if source.maker == "table.join" and best_is(hits, "table.join"):
             return Understood(source, 0.9)
-        counted = self._count_each(clause, source)
-        if counted is not None:
-            return counted
-        listed = self._main_topics(clause, source)
-        if listed is not None:
-            return listed
-        felt = await self._by_feeling(clause, source, hits)
-        if felt is not None:
-            return felt
+        found = self._count_each(clause, source) or self._main_topics(clause, source)
+        if found is None:
+            found = await self._by_feeling(clause, source, hits)
+        if found is not None:
+            return found
         wish = self._text_wish(clause, source, hits)
         question = await self._understood(clause, source)
-        if question is not None and question.missing and question.score < SURE and wish is None:
-            return self._missing(question, source)
-        if question is not None and question.steps and question.score >= SURE:
-            if wish is None or (question.score > 0.9 and wish.cue < 0.9):
-                return self._steps(question, source)
+        if _is_sure(question, wish) and question is not None:
+            return self._steps(question, source)
         if wish is not None:
             return self._text_task(wish.capability, clause, source)
-        table_hit = next(
-            (h for h in hits[:2] if h.capability.name.startswith("table.") and h.score >= FITS),
-            None,
-        )
-        if table_hit is not None and table_hit.capability.name in (
-            "table.export",
-            "table.duplicates",
-            "table.describe",
-        ):
-            return await self._general(table_hit, clause, source)
-        if (
-            question is not None
-            and question.steps
-            and question.score >= 0.5
-            and not question.leftover
-        ):
-            return self._steps(question, source)
-        if (
-            question is not None
-            and question.leftover
-            and (table_hit is not None or question.score >= 0.3)
-        ):
+        whole = next((h for h in hits[:2] if h.capability.name in WHOLE_TABLE), None)
+        if whole is not None and whole.score >= FITS:
+            return await self._general(whole, clause, source)
+        return self._half_understood(question, source)
+
+    def _half_understood(self, question: TableQuestion | None, source: Value) -> Understood | None:
+        """A question about the table that is not wholly explained: what is missing is said."""
+        if question is None:
+            return None
+        if question.missing or (question.leftover and question.score >= 0.3):
             return self._missing(question, source)
+        if question.steps and question.score >= 0.5:
+            return self._steps(question, source)
         return None
 
     async def _understood(self, clause: Clause, source: Value) -> TableQuestion | None:
@@ -327,7 +335,9 @@ class Composer:
 
     def _without_files(self, clause: Clause) -> str:
         """The clause without names of files: they say where, not what."""
-        text = clause.core
+        return self._bare(clause.core) or clause.core
+
+    def _bare(self, text: str) -> str:
         for mention in self._mentions.files:
             written = self._request.text.strip()[mention.start : mention.end]
             if mention.exact and "." in written:
@@ -338,7 +348,7 @@ class Composer:
                     text,
                     flags=re.IGNORECASE,
                 )
-        return text.strip(" ,:;-–") or clause.core
+        return text.strip(" ,:;-–")
 
     def _steps(self, question: TableQuestion, source: Value) -> Understood | None:
         if not all(self.draft.can(s.capability) for s in question.steps):
@@ -481,6 +491,12 @@ class Composer:
 
     def _over_texts(self, clause: Clause, source: Value, hits: Sequence[Hit]) -> Understood | None:
         best = hits[0]
+        if (
+            source.documents
+            and wishes.SAYS_ABOUT.search(clause.core)
+            and self.draft.can("text.search")
+        ):
+            return self._text_task(self.draft.catalog["text.search"], clause, source)
         wish = self._text_wish(clause, source, hits)
         if wish is not None:
             return self._text_task(wish.capability, clause, source)
@@ -506,7 +522,8 @@ class Composer:
         arguments = {texts.parameter_of(name): source.argument, **given}
         title = texts.title_for(name, capability.title, given)
         made = self._add(name, arguments, title, source)
-        if name == "text.classify" and EACH.search(clause.core):
+        overall = name in ("text.sentiment", "text.emotion") and clause.question
+        if overall or (name in COUNTED and EACH.search(clause.core)):
             counted = self._count_each(replace(clause, text="count them"), made)
             if counted is not None:
                 return counted
@@ -564,6 +581,13 @@ class Composer:
             return None
         value = self._add(capability.name, filled.arguments, capability.title, source)
         return Understood(value, hit.score)
+
+
+def _is_sure(question: TableQuestion | None, wish: Hit | None) -> bool:
+    """Whether a clause is a question about the table rather than a wish about its texts."""
+    if question is None or not question.steps or question.missing or question.score < SURE:
+        return False
+    return wish is None or (question.score > 0.9 and wish.cue < 0.9)
 
 
 def best_is(hits: Sequence[Hit], name: str) -> bool:

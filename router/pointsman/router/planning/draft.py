@@ -92,10 +92,13 @@ class Draft:
         clause: int,
         source: Value | None = None,
     ) -> Value:
-        """A task and the value it gives. `source`: the value it mainly works on."""
+        """A task and the value it gives; the same task is not added twice. `source`: what it works on."""
         capability = self.catalog[name]
-        id = self._id(name)
         given = {k: v for k, v in arguments.items() if v is not None}
+        for task, made in zip(self.tasks, self.values, strict=True):
+            if task.capability == name and task.arguments == given:
+                return replace(made, clause=clause)  # asked for before: done once
+        id = self._id(name)
         self.tasks.append(Task(id, name, given, title=title))
         value = Value(
             Ref(id),

@@ -15,6 +15,17 @@ from pointsman.router.planning.mentions import find_mentions
 from pointsman.router.planning.retrieval import Retrieval
 
 LONGEST = 20_000
+NEAR = 0.42
+"""Score at which a capability is worth naming when a request is refused."""
+OVERVIEW = (
+    "table.aggregate",
+    "text.search",
+    "text.summarize",
+    "text.topics",
+    "text.entities",
+    "units.convert",
+    "chart.draw",
+)
 CLAUSES = 20
 """More clauses than this in one request are more than one person asks at once."""
 SHOWN = re.compile(
@@ -100,11 +111,19 @@ class EmbeddedPlanner:
         considered: tuple[Considered, ...],
     ) -> Proposal:
         hits = await self._retrieval.rank(request.text[:2_000], catalog)
-        could_do = tuple(h.capability.title for h in hits[:5])
+        near = [h for h in hits[:5] if h.score >= NEAR]
+        could_do = tuple(h.capability.title for h in near) or _overview(catalog)
         first = failed[0][1] if failed else None
         why = first.why if first else "I found nothing in this that I can do"
         question = next((u.question for _, u in failed if u.question), None)
         return Proposal(Refusal(why, could_do, question), 0.0, considered)
+
+
+def _overview(catalog: Catalog) -> tuple[str, ...]:
+    """One capability of each family, when nothing in particular is near to the request."""
+    return tuple(catalog[n].title for n in OVERVIEW if n in catalog) or tuple(
+        c.title for c in list(catalog)[:5]
+    )
 
 
 def _answers(draft: Draft, done: Sequence[tuple[Clause, Understood]]) -> list[TaskId]:

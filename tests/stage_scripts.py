@@ -1,8 +1,8 @@
 """Scripts that the gateway's and the page's tests play."""
 
-from pointsman.router.events import Fault
-
 from stage import Script
+
+from pointsman.router.events import Fault
 
 ROWS = [
     [f"text {i:02d}", "negative" if i % 3 else "positive", round(i * 1.5, 1)] for i in range(40)
@@ -78,8 +78,10 @@ TASKS = (
     },
 )
 ANSWER = {
-    "text": "## Three main complaints\n\nOf **40** reviews, 26 are negative. The largest group is "
-    "about *battery life*:\n\n1. battery life (14)\n2. broken on arrival (9)\n3. sound quality (7)\n",
+    "text": "**Complaints by topic**\n\n| topic | count |\n| --- | --- |\n| battery life | 14 |\n\n_3 topics in "
+    "26 texts._\n\n**The negative reviews**\n\n| text | sentiment |\n| --- | --- |\n| text 01 | negative |\n\n… and 39 "
+    "more rows.\n\nNot done: “send it to my boss”: there is no expert that sends mail.\n\nTaken for granted: “reviews” "
+    "means the column “text” of reviews.csv.\n\n_How: Read reviews.csv (echo) → Group by topic (echo)._",
     "parts": [
         {
             "task": "topics",

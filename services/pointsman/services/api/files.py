@@ -28,10 +28,6 @@ class NoFiles(RequestError):
         super().__init__("the form has no file; send one or more parts with a file name")
 
 
-class TooManyFiles(RequestError):
-    code = "request.too-many-files"
-
-
 async def file_json(gateway: Gateway, ref: FileRef) -> dict[str, Any]:
     known = await gateway.profiles.of(ref)
     return {**ref.to_json(), "profile": profile_json(known)}
@@ -64,11 +60,11 @@ async def upload(request: Request, here: Here) -> JSONResponse:
     ("notes/may.txt"). Answers with each file's id and profile, in the order they came in.
     """
     limit = here.settings.max_upload_files
-    form = await request.form(max_files=limit, max_fields=limit)
-    parts = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    if not parts:
-        raise NoFiles
-    refs = [await _store(here, part) for part in parts]
+    async with request.form(max_files=limit, max_fields=limit) as form:
+        parts = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not parts:
+            raise NoFiles
+        refs = [await _store(here, part) for part in parts]
     files = [await file_json(here, ref) for ref in refs]
     return JSONResponse({"files": files}, 201, {"Location": f"/v1/files/{refs[0].id}"})
 

@@ -79,8 +79,13 @@ function flush() {
   dirty.clear();
   for (const [entry, near] of list) {
     refresh(entry);
-    if (near) ui.feed.scrollTop = ui.feed.scrollHeight;
+    if (near) reveal(entry);
   }
+}
+
+// As far down as can be without losing the beginning of the entry: an answer is read from its top.
+function reveal(entry) {
+  ui.feed.scrollTop = Math.min(ui.feed.scrollHeight - ui.feed.clientHeight, entry.element.offsetTop - ui.feed.offsetTop - 4);
 }
 
 function refresh(entry) {
@@ -108,7 +113,7 @@ function show(entry, open = false) {
   for (const e of state.entries) e.element.classList.toggle("shown", e === entry);
   plan.show(entry ? entry.run : null);
   if (entry) { badge(entry.run); if (entry.run.id) setHash(entry.run.id); }
-  if (!open && entry) ui.feed.scrollTop = ui.feed.scrollHeight;
+  if (!open && entry) reveal(entry);
   if (open && phone.matches) drawer(true);
 }
 

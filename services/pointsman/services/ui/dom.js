@@ -64,7 +64,7 @@ export function seconds(value) {
 export function money(micro) {
   if (!micro) return "no cost";
   const dollars = micro / 1e6;
-  return `$${dollars < 0.01 ? dollars.toPrecision(2) : dollars.toFixed(2)}`;
+  return `$${dollars < 0.01 ? Number(dollars.toPrecision(2)) : dollars.toFixed(2)}`;
 }
 
 export function bytes(size) {

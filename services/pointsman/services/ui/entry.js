@@ -1,8 +1,7 @@
 // One run in the conversation: what was asked, how it stands, the answer.
 
 import { h, replace, seconds, money, count, stateIcon, stateName } from "./dom.js";
-import { markdown } from "./markdown.js";
-import { partView } from "./parts.js";
+import { answerView } from "./answer.js";
 import { isOver, progress, statusLine } from "./run.js";
 
 export class Entry {
@@ -59,12 +58,7 @@ export class Entry {
   #body() {
     const { run } = this;
     const answer = run.answer || { text: run.text, parts: [] };
-    const parts = answer.parts || [];
-    const tables = parts.some((p) => p.kind === "table");
-    const told = (answer.text || run.text || "").trim();
-    const onlyPart = parts.length === 1 && typeof parts[0].value === "string" && parts[0].value.trim() === told;
-    return [told ? markdown(told, { skipTables: tables }) : null,
-      ...(onlyPart ? [] : parts.map((p) => partView(p, run.id, parts.length === 1)))];
+    return answerView(answer, (answer.text || run.text || "").trim(), run.id);
   }
 
   #whole() {

@@ -101,7 +101,7 @@ export class Graph {
     const expert = task.route ? task.route.expert : task.capability;
     const time = task.status === "running" && task.started ? seconds(Math.max(0, Date.now() / 1000 - task.started)) : seconds(task.seconds);
     const cost = task.usage && task.usage.cost ? money(task.usage.cost) : "";
-    const words = [stateName(task.status), time, cost].filter(Boolean).join("  ");
+    const words = [time ? `${stateName(task.status)} ${task.status === "running" ? "for" : "in"} ${time}` : stateName(task.status), cost].filter(Boolean).join(", ");
     text(parts.title, task.title, letters);
     text(parts.line, expert, small);
     text(parts.time, words, small);

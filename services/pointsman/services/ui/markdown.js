@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 
-const INLINE = /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)|\*\*(?=\S)([\s\S]*?\S)\*\*|__(?=\S)([\s\S]*?\S)__(?!\w)|\*(?=[^\s*])([^*]*[^\s*])\*|(?<!\w)_(?=\S)([^_]*[^\s_])_(?!\w)|!?\[([^\]]*)\]\(([^()\s]+)\)|<?(https?:\/\/[^\s<>()]+[^\s<>().,;:!?'"])>?|\\([\\`*_{}[\]()#+\-.!|>~])/g;
+const INLINE = /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)|\*\*(?=\S)([\s\S]*?\S)\*\*|__(?=\S)([\s\S]*?\S)__(?!\w)|\*(?=[^\s*])([^*]*[^\s*])\*|(?<!\w)_(?=\S)([^_]*[^\s_])_(?!\w)|!?\[((?:\\.|[^\]\\])*)\]\(([^()\s]+)\)|<?(https?:\/\/[^\s<>()]+[^\s<>().,;:!?'"])>?|\\([\\`*_{}[\]()#+\-.!|<>~])/g;
 
 export function inline(text, depth = 0) {
   if (depth > 6) return [text];
@@ -25,6 +25,7 @@ export function inline(text, depth = 0) {
 }
 
 function link(href, children) {
+  if (/^\/v1\/files\/[\w-]+\/content$/.test(href)) return h("a", { href, download: "" }, ...children);
   if (!/^(https?:\/\/|mailto:)/i.test(href)) return null;
   return h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, ...children);
 }
@@ -35,15 +36,14 @@ const RULE = /^ {0,3}([-*_])( *\1){2,} *$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const SPLIT = /^ *\|? *:?-+:? *(\| *:?-+:? *)*\|? *$/;
 
-// `skipTables`: the tables of the answer are shown as tables of their own beside it.
-export function markdown(text, { skipTables = false } = {}) {
+export function markdown(text) {
   const lines = String(text).replace(/\r\n?/g, "\n").split("\n");
   const root = h("div", { class: "prose" });
-  blocks(lines, root, skipTables, 0);
+  blocks(lines, root, 0);
   return root;
 }
 
-function blocks(lines, into, skipTables, depth) {
+function blocks(lines, into, depth) {
   let i = 0;
   while (i < lines.length) {
     const line = lines[i];
@@ -54,9 +54,9 @@ function blocks(lines, into, skipTables, depth) {
       into.append(h(`h${Math.min(6, marks.length + 2)}`, {}, ...inline(words)));
       i += 1;
     } else if (RULE.test(line)) { into.append(h("hr")); i += 1; }
-    else if (/^ {0,3}>/.test(line)) i = quote(lines, i, into, skipTables, depth);
-    else if (line.includes("|") && i + 1 < lines.length && SPLIT.test(lines[i + 1]) && lines[i + 1].includes("-") && lines[i + 1].includes("|")) i = table(lines, i, into, skipTables);
-    else if (ITEM.test(line) && depth < 8) i = list(lines, i, into, skipTables, depth);
+    else if (/^ {0,3}>/.test(line)) i = quote(lines, i, into, depth);
+    else if (line.includes("|") && i + 1 < lines.length && SPLIT.test(lines[i + 1]) && lines[i + 1].includes("-") && lines[i + 1].includes("|")) i = table(lines, i, into);
+    else if (ITEM.test(line) && depth < 8) i = list(lines, i, into, depth);
     else i = paragraph(lines, i, into);
   }
 }
@@ -70,11 +70,11 @@ function fence(lines, i, into) {
   return j + 1;
 }
 
-function quote(lines, i, into, skipTables, depth) {
+function quote(lines, i, into, depth) {
   const body = [];
   while (i < lines.length && /^ {0,3}>/.test(lines[i])) body.push(lines[i++].replace(/^ {0,3}> ?/, ""));
   const element = h("blockquote");
-  if (depth < 8) blocks(body, element, skipTables, depth + 1);
+  if (depth < 8) blocks(body, element, depth + 1);
   else element.append(body.join("\n"));
   into.append(element);
   return i;
@@ -82,20 +82,18 @@ function quote(lines, i, into, skipTables, depth) {
 
 const cellsOf = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((c) => c.trim().replace(/\\\|/g, "|"));
 
-function table(lines, i, into, skipTables) {
+function table(lines, i, into) {
   const head = cellsOf(lines[i]);
   const rows = [];
   let j = i + 2;
   while (j < lines.length && lines[j].trim() && lines[j].includes("|")) rows.push(cellsOf(lines[j++]));
-  if (!skipTables) {
-    into.append(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "plain" },
-      h("thead", {}, h("tr", {}, head.map((c) => h("th", { scope: "col" }, ...inline(c))))),
-      h("tbody", {}, rows.map((r) => h("tr", {}, head.map((_, k) => h("td", {}, ...inline(r[k] ?? "")))))))));
-  }
+  into.append(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "plain" },
+    h("thead", {}, h("tr", {}, head.map((c) => h("th", { scope: "col" }, ...inline(c))))),
+    h("tbody", {}, rows.map((r) => h("tr", {}, head.map((_, k) => h("td", {}, ...inline(r[k] ?? "")))))))));
   return j;
 }
 
-function list(lines, i, into, skipTables, depth) {
+function list(lines, i, into, depth) {
   const [, indent, mark] = lines[i].match(ITEM);
   const ordered = /\d/.test(mark);
   const element = h(ordered ? "ol" : "ul", ordered && parseInt(mark, 10) !== 1 ? { start: parseInt(mark, 10) } : {});
@@ -109,7 +107,7 @@ function list(lines, i, into, skipTables, depth) {
     }
     const item = h("li");
     if (body.length === 1) item.append(...inline(body[0]));
-    else blocks(body, item, skipTables, depth + 1);
+    else blocks(body, item, depth + 1);
     element.append(item);
     while (i < lines.length && !lines[i].trim() && lines[i + 1] && ITEM.test(lines[i + 1])) i += 1;
   }

@@ -161,6 +161,6 @@ function sourceName(source) {
 }
 
 const emptyTrack = () => s("svg", { class: "empty-track", viewBox: "0 0 260 120", "aria-hidden": "true" },
-  s("path", { d: "M130 4V28L70 64V92M130 28 190 64V92M70 92 130 118M190 92 130 118" }),
-  [[130, 16], [70, 78], [190, 78]].map(([x, y]) => s("rect", { x: x - 34, y: y - 10, width: 68, height: 20, rx: 3 })));
+  s("path", { d: "M130 16V34L70 46V74L130 88V104M130 34 190 46V74L130 88" }),
+  [[130, 14], [70, 60], [190, 60], [130, 106]].map(([x, y]) => s("rect", { x: x - 34, y: y - 10, width: 68, height: 20, rx: 3 })));
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,9 +23,9 @@ from stage_scripts import SCRIPTS
 
 from pointsman.cli import answers, app
 from pointsman.cli.output import CONTROL, clean, dollars, seconds, unsent_files
-from pointsman.cli.runview import RunView, task_tree
+from pointsman.cli.runview import RunView, task_tree, why_lines
 from pointsman.cli.saving import safe_name
-from pointsman.client import Answer, Client, Event, Part, PlanTask
+from pointsman.client import Answer, Client, Event, Part, PlanTask, Step
 
 PATIENCE = 60.0
 
@@ -490,6 +491,27 @@ def test_the_live_tree_follows_the_events() -> None:
     assert "1 of 2" in take("task.done", task="b[0]", seconds=0.1, note="")
     fault = {"code": "x", "message": "no such column"}
     assert "✗ Each" in take("task.failed", task="b", error=fault, final=True)
+
+
+def test_the_reason_does_not_name_its_expert_twice() -> None:
+    step = Step("t", "Add up", "math.calculate", "done", "sums", "sums: free", 0.5, 0, attempts=2)
+    assert [w.plain for w in why_lines([step])] == ["✓ Add up  sums  0.50 s  free  (2 attempts)"]
+
+
+def test_ctrl_c_while_a_server_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pointsman.cli", "run", "What is 6 times 7?"]
+    with subprocess.Popen(
+        [*command, "--home", str(tmp_path)], stderr=subprocess.PIPE, text=True
+    ) as running:
+        until = time.monotonic() + PATIENCE
+        while not (tmp_path / "redis" / "redis.sock").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+    assert err == "pointsman: stopped\n"
+    with socket.socket(socket.AF_UNIX) as probe, pytest.raises(OSError, match=r"refused|No such"):
+        probe.connect(str(tmp_path / "redis" / "redis.sock"))
 
 
 def test_amounts_are_readable() -> None:

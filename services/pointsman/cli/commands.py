@@ -160,6 +160,8 @@ def _tell(answer: Answer, *, as_json: bool, rows: int, saved: list[Path], hints:
         sys.stdout.write(plain(answer, limit=rows))
     for path in saved:
         note(f"saved {path}")
+    if not saved and any(p.kind in ("picture", "file") for p in answer.parts):
+        note("note: --save DIR keeps the pictures and files of an answer")
     if hints:
         note(f"note: the request names files that were not sent along: {', '.join(hints)}")
 
@@ -338,7 +340,7 @@ def doctor(
     for check in examine(settings, trial=trial):
         checks.append(check)
         if not as_json:
-            out.print(listing.check(check))
+            out.print(listing.check(check), soft_wrap=True)
     fine = all(c.ok for c in checks)
     if as_json:
         document({"ok": fine, "checks": [jsonable(c) for c in checks]})

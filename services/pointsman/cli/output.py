@@ -2,6 +2,7 @@
 obey."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import asdict, is_dataclass
@@ -10,6 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
+PIPE_COLUMNS = 160
+"""How wide lists are where there is no terminal to say it."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tab and newline, and those that turn the direction of text."""
 PATHLIKE = re.compile(r"[^\s'\"`“”‘’()<>|]+")
@@ -17,7 +20,10 @@ PATHLIKE = re.compile(r"[^\s'\"`“”‘’()<>|]+")
 
 def console(*, error: bool = False) -> Console:
     """Made when it is needed: tests and programs may have put other streams in place."""
-    return Console(stderr=error, highlight=False, soft_wrap=False)
+    made = Console(stderr=error, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPE_COLUMNS
+    return made
 
 
 def clean(text: str) -> str:

@@ -196,7 +196,8 @@ def why_lines(steps: Sequence[Step]) -> list[Text]:
     told = []
     for step in steps:
         text = line(step.status, step.title, step.expert or "", step.seconds or None)
-        text.append(f"  {clean(step.reason)}" if step.reason else "", style="dim")
+        reason = step.reason.removeprefix(f"{step.expert}: ")
+        text.append(f"  {clean(reason)}" if reason else "", style="dim")
         if step.attempts > 1:
             text.append(f"  ({step.attempts} attempts)", style="yellow")
         told.append(text)

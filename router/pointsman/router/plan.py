@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NewType
 
 import jsonschema
+import jsonschema.exceptions
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pointsman.router.catalog import Capability, Catalog

@@ -117,7 +117,7 @@ class ControllerGraph:
             del self._owners[owner.run]
 
     async def _enter(self, state: Phases, phase: Phase) -> Stage:
-        owner = self._owners[state["run"]]
+        owner = self._owners[state.get("run", "")]
         await self._workspace.post(owner, PhaseEntered(phase, time.time()))
         return Stage(owner, await self._workspace.run(owner.run))
 

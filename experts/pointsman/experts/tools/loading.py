@@ -160,9 +160,9 @@ def _module_tools(path: Path) -> list[Tool | Expert]:
 def _experts_of(loaded: Any, name: str) -> list[Expert]:
     if callable(loaded) and not isinstance(loaded, Tool) and not _is_expert(loaded):
         loaded = loaded()
-    items = list(loaded) if isinstance(loaded, Iterable) else [loaded]
+    items: list[Any] = list(loaded) if isinstance(loaded, Iterable) else [loaded]
     tools = [i for i in items if isinstance(i, Tool)]
-    experts = [i for i in items if _is_expert(i)]
+    experts: list[Expert] = [i for i in items if _is_expert(i)]
     if len(tools) + len(experts) != len(items) or not items:
         raise BadCapability(name, "it gives no Tool and no Expert; see the docs on capabilities")
     return [*experts, *([ToolExpert(name, f"tools of {name}", tools)] if tools else [])]

@@ -126,7 +126,8 @@ def _registry() -> Any:
     import pint
 
     with localcontext(_WORKING):
-        registry: Any = pint.UnitRegistry(non_int_type=Decimal, on_redefinition="ignore")
+        decimals: Any = Decimal  # pint types it as a float
+        registry: Any = pint.UnitRegistry(non_int_type=decimals, on_redefinition="ignore")
         for definition in _DEFINITIONS:
             registry.define(definition)
         registry._build_cache()

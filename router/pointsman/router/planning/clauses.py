@@ -29,7 +29,9 @@ NOUNS = frozenset(
     print produce rank rate read report return round sample save score search select show sort split square store
     sum table tag tally total use work write answer ask""".split()
 )
-OPENERS = frozenset("what which who whom whose when where why how is are was were does do did can could will would has have".split())
+OPENERS = frozenset(
+    "what which who whom whose when where why how is are was were does do did can could will would has have".split()
+)
 ADVERBS = r"(?:(?:also|finally|lastly|then|next|afterwards|after that|please|pls|plz|now|secondly|thirdly|first|first of all|just|simply|second|third|likewise)[\s,]+)*"
 OBJECT = re.compile(
     r"(?:the|a|an|all|any|each|every|it|them|those|these|that|this|its|their|my|our|me|us|how|which|what|only|both|"
@@ -48,7 +50,10 @@ BACK = re.compile(
     r"|the (?:remaining|resulting|filtered|matching|joined|merged|combined) \w+)\b",
     re.IGNORECASE,
 )
-OWN_THAT = re.compile(r"\b(?:\w+(?:s|ers|ies|ows|ines|ets|nts)|rows|lines|people|customers|those|ones|anything|everything|words|texts?) that\b", re.IGNORECASE)
+OWN_THAT = re.compile(
+    r"\b(?:\w+(?:s|ers|ies|ows|ines|ets|nts)|rows|lines|people|customers|those|ones|anything|everything|words|texts?) that\b",
+    re.IGNORECASE,
+)
 CONTEXT = re.compile(
     r"^(?:hi|hello|hey|dear|thanks?|thank you|cheers|ok|okay)\b[\s\w,!.]{0,20}$|^(?:here (?:is|are)|here's|i (?:have|'ve|uploaded|attached|got|need help)|i've|"
     r"attached|we have|this is|see attached|the file is|my name is|i am|i'm|for context)\b",
@@ -93,7 +98,11 @@ class Clause:
 def split(text: str, mentions: Mentions) -> tuple[Clause, ...]:
     """Clauses in order; a list or a text written into the request belongs to none of them."""
     pieces: list[tuple[int, int, str]] = []
-    regions = [(0, mentions.body_start), (mentions.body_end, len(text))] if mentions.body_end else [(0, len(text))]
+    regions = (
+        [(0, mentions.body_start), (mentions.body_end, len(text))]
+        if mentions.body_end
+        else [(0, len(text))]
+    )
     for low, high in regions:
         pieces += _cut(text, low, high, mentions.protected())
     clauses: list[Clause] = []
@@ -105,7 +114,9 @@ def split(text: str, mentions: Mentions) -> tuple[Clause, ...]:
     return tuple(active or clauses)
 
 
-def _cut(text: str, low: int, high: int, protected: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
+def _cut(
+    text: str, low: int, high: int, protected: Sequence[tuple[int, int]]
+) -> list[tuple[int, int, str]]:
     pieces: list[tuple[int, int, str]] = []
     start, kind = low, "end"
     for match in LINK.finditer(text, low, high):
@@ -121,7 +132,9 @@ def _cut(text: str, low: int, high: int, protected: Sequence[tuple[int, int]]) -
         if name == "then" and not text[start : match.start()].strip():
             start, kind = match.end(), "then"
             continue
-        if name == "and" and not _opens(text[match.end() : high], text[start : match.start()], match.group()):
+        if name == "and" and not _opens(
+            text[match.end() : high], text[start : match.start()], match.group()
+        ):
             continue
         pieces.append((start, match.start(), kind))
         start, kind = match.end(), name
@@ -137,7 +150,13 @@ LEAD_IN = re.compile(
 
 
 def _is_abbreviation(text: str, at: int) -> bool:
-    return bool(re.search(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|no|nr|mr|mrs|dr|st|inc|ltd|co)\.|\b[A-Z]\.)$", text[max(0, at - 8) : at], re.IGNORECASE))
+    return bool(
+        re.search(
+            r"(?:\b(?:e\.g|i\.e|etc|vs|approx|no|nr|mr|mrs|dr|st|inc|ltd|co)\.|\b[A-Z]\.)$",
+            text[max(0, at - 8) : at],
+            re.IGNORECASE,
+        )
+    )
 
 
 def _opens(rest: str, before: str, link: str) -> bool:
@@ -149,7 +168,11 @@ def _opens(rest: str, before: str, link: str) -> bool:
     if not words or not before.strip():
         return False
     first = words[0].lower()
-    if re.match(r"(?:could|can|would|will) (?:you|we)\b|i(?:'d| would| want| need)\b|please\b|let me know\b", rest, re.IGNORECASE):
+    if re.match(
+        r"(?:could|can|would|will) (?:you|we)\b|i(?:'d| would| want| need)\b|please\b|let me know\b",
+        rest,
+        re.IGNORECASE,
+    ):
         return True
     if first in OPENERS:
         return not (link.strip() == "," and first in {"which", "who", "whose", "where", "when"})
@@ -157,9 +180,11 @@ def _opens(rest: str, before: str, link: str) -> bool:
         return True
     if first not in VERBS:
         return False
-    if re.search(r"\b(?:to|can|could|would|by|either|not|or|who|that|people|we|they|find)\s*$", before, re.IGNORECASE) or (
-        before.split()[-1].lower() in VERBS and len(before.split()) <= 2
-    ):
+    if re.search(
+        r"\b(?:to|can|could|would|by|either|not|or|who|that|people|we|they|find)\s*$",
+        before,
+        re.IGNORECASE,
+    ) or (before.split()[-1].lower() in VERBS and len(before.split()) <= 2):
         return False
     if first not in NOUNS:
         return True
@@ -175,7 +200,11 @@ def _clause(text: str, start: int, end: int, link: str, *, first: bool) -> Claus
     core = POLITE.sub("", body)
     opener = re.match(r"[\w']+", core)
     question = bool(opener and opener.group().lower() in OPENERS) or body.endswith("?")
-    back = bool(BACK.search(OWN_THAT.sub("rows", re.sub(r"\b(?:is|was) it\b|\bit is\b|\bit's\b", "is", body))))
+    back = bool(
+        BACK.search(
+            OWN_THAT.sub("rows", re.sub(r"\b(?:is|was) it\b|\bit is\b|\bit's\b", "is", body))
+        )
+    )
     return Clause(
         text=body,
         start=start + lead,

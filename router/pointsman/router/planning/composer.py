@@ -19,7 +19,7 @@ from pointsman.router.planning.base import Considered, Embedder, Request
 from pointsman.router.planning.clauses import Clause
 from pointsman.router.planning.conversions import conversion
 from pointsman.router.planning.date_questions import date_question
-from pointsman.router.planning.draft import Draft, Value
+from pointsman.router.planning.draft import Draft, Value, context_of, prose_column
 from pointsman.router.planning.lists import limit
 from pointsman.router.planning.mentions import Mentions, meant_by_kind
 from pointsman.router.planning.retrieval import Hit, Retrieval
@@ -30,6 +30,10 @@ SURE = 0.62
 """Score at which a question about a table counts as understood."""
 FITS = 0.5
 """Score at which a capability that was found by retrieval counts as what is asked for."""
+ABOUT_DOCUMENTS = frozenset(
+    ("text.answer", "text.search", "text.summarize", "text.entities", "text.count", "text.find")
+)
+"""What is asked of documents rather than of tables."""
 COUNTED = frozenset(("text.classify", "text.sentiment", "text.emotion"))
 """What labels texts; "how many of each" then counts the labels."""
 WHOLE_TABLE = frozenset(
@@ -90,7 +94,7 @@ class Composer:
         if re.search(r"\w{3}", self._bare(rest.core)):
             return self._saved(await self._one(rest, focus), saved)
         self._number += 1
-        source = self._source(clause, focus, self._files(clause), None)
+        source = await self._source(clause, focus, self._files(clause), None)
         return self._saved(Understood(source, 0.9, "there is nothing to save yet"), saved)
 
     def _saved(self, found: Understood, form: str) -> Understood:
@@ -113,7 +117,7 @@ class Composer:
         if page is not None and best_is(hits, "http.get"):
             return Understood(page, 0.9)
         files = self._files(clause)
-        source = self._source(clause, focus, files, page)
+        source = await self._source(clause, focus, files, page, hits)
         best = hits[0] if hits else None
         found = None
         if source is not None and source.table is not None and not source.documents:
@@ -167,12 +171,13 @@ class Composer:
                 return replace(made, documents=True)
         return None
 
-    def _source(
+    async def _source(
         self,
         clause: Clause,
         focus: Value | None,
         files: Sequence[FileProfile],
         page: Value | None,
+        hits: Sequence[Hit] = (),
     ) -> Value | None:
         """The value that a clause is about."""
         if page is not None:
@@ -187,7 +192,7 @@ class Composer:
         if written is not None:
             return written
         if self._request.files:
-            return self._read(self._default_files())
+            return self._read(await self._default_files(clause, hits))
         return focus
 
     def _goes_on(self, clause: Clause) -> bool:
@@ -203,15 +208,28 @@ class Composer:
             return Value(self._mentions.body, frozenset({"text"}), documents=True)
         return None
 
-    def _default_files(self) -> tuple[FileProfile, ...]:
-        """Without a name: the only file, all texts together, or the first table."""
+    async def _default_files(self, clause: Clause, hits: Sequence[Hit]) -> tuple[FileProfile, ...]:
+        """Without a name: the only file, or the table that the clause fits best, or all texts together."""
         files = self._request.files
-        tables = tuple(f for f in files if f.shape == "table")
+        tables = [f for f in files if f.shape == "table"]
+        others = tuple(f for f in files if f.shape != "table")
         if len(files) == 1 or not tables:
             return files
-        if len(tables) > 1 or len(tables) < len(files):
-            self.draft.assumptions.append(f"no file was named, so {tables[0].ref.name} was taken")
-        return tables[:1]
+        scores = [await self._fit(clause, f) for f in tables]
+        best = max(range(len(tables)), key=lambda i: scores[i])
+        if others and scores[best] < SURE and hits and hits[0].capability.name in ABOUT_DOCUMENTS:
+            return others
+        self.draft.assumptions.append(f"no file was named, so {tables[best].ref.name} was taken")
+        return (tables[best],)
+
+    async def _fit(self, clause: Clause, file: FileProfile) -> float:
+        """How well a clause is understood as a question about a table."""
+        table = context_of(file)
+        now, embedder = self._request.now, self._embedder
+        question = await understand(clause.core, table, now=now, embedder=embedder)
+        if question is not None and question.steps and not question.missing:
+            return question.score
+        return 0.1 if prose_column(table) is not None else 0.0
 
     def _read(self, files: Sequence[FileProfile]) -> Value | None:
         tables = [f for f in files if f.shape == "table"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from pointsman.router.errors import UnknownFile
@@ -25,7 +26,9 @@ OUTPUT_NAME = re.compile(
 SAVING = re.compile(r"\b(?:save|export|write|store|output|download|dump)\b", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|[a-z]\))\s+(.*\S)\s*$", re.MULTILINE)
 BODY = re.compile(r":[ \t]*(?:\n+|(?=\S))")
-DATA_WORDS = r"(?:data ?set|data ?base|spreadsheet|csv|tsv|excel|workbook|sheet|table|parquet|jsonl?|data)"
+DATA_WORDS = (
+    r"(?:data ?set|data ?base|spreadsheet|csv|tsv|excel|workbook|sheet|table|parquet|jsonl?|data)"
+)
 TEXT_WORDS = r"(?:documents?|docs?|texts?|articles?|reports?|notes?|pages?|letters?|essays?|papers?|transcripts?|folder|directory)"
 
 
@@ -89,7 +92,7 @@ def find_mentions(text: str, files: Sequence[FileProfile]) -> Mentions:
 
 
 def _is_listing(text: str, quotes: Sequence[Span]) -> bool:
-    gaps = [text[a.end : b.start] for a, b in zip(quotes, quotes[1:], strict=False)]
+    gaps = [text[a.end : b.start] for a, b in pairwise(quotes)]
     return all(re.fullmatch(r"[\s,;|]*(?:and|or|&)?\s*", g) for g in gaps)
 
 
@@ -144,7 +147,9 @@ def _named(
         quoted_name = any(s <= match.start() and match.end() <= e for s, e in taken)
         if not free(*match.span()) or (quoted_name and inside) or _is_output(text, match.start()):
             continue
-        close = get_close_matches(match.group().lower(), [f.ref.name.lower() for f in files], 1, 0.8)
+        close = get_close_matches(
+            match.group().lower(), [f.ref.name.lower() for f in files], 1, 0.8
+        )
         if not close:
             raise UnknownFile(match.group(), tuple(f.ref.name for f in files))
         file = next(f for f in files if f.ref.name.lower() == close[0])
@@ -183,10 +188,18 @@ def meant_by_kind(text: str, files: Sequence[FileProfile]) -> tuple[FileProfile,
     tables = tuple(f for f in files if f.shape == "table")
     texts = tuple(f for f in files if f.shape == "text")
     lowered = text.lower()
-    if re.search(r"\b(?:all|both|these|those|the|my|each|every|attached)\s+(?:\w+\s+)?files\b", lowered):
+    if re.search(
+        r"\b(?:all|both|these|those|the|my|each|every|attached)\s+(?:\w+\s+)?files\b", lowered
+    ):
         return tuple(files)
-    if re.search(rf"\b(?:the|this|my|these|those|all|attached|in|each|every)\s+(?:\w+\s+)?{DATA_WORDS}s?\b", lowered):
+    if re.search(
+        rf"\b(?:the|this|my|these|those|all|attached|in|each|every)\s+(?:\w+\s+)?{DATA_WORDS}s?\b",
+        lowered,
+    ):
         return tables
-    if re.search(rf"\b(?:the|this|my|these|those|all|attached|in|each|every)\s+(?:\w+\s+)?{TEXT_WORDS}\b", lowered):
+    if re.search(
+        rf"\b(?:the|this|my|these|those|all|attached|in|each|every)\s+(?:\w+\s+)?{TEXT_WORDS}\b",
+        lowered,
+    ):
         return texts
     return ()

@@ -102,7 +102,11 @@ class Retrieval:
 
     async def _of(self, catalog: Catalog) -> _Known:
         held = self._known.get(id(catalog))
-        if held is not None and held[0] == catalog.version and held[1].capabilities == tuple(catalog):
+        if (
+            held is not None
+            and held[0] == catalog.version
+            and held[1].capabilities == tuple(catalog)
+        ):
             return held[1]
         known = await self._learn(tuple(catalog))
         if len(self._known) > 8:
@@ -137,7 +141,10 @@ def combined(meaning: float, words: float, sign: float) -> float:
 def _lines(capability: Capability) -> Iterable[tuple[str, float]]:
     for example in capability.examples:
         yield masked(example), 1.0
-    yield capability.title or capability.name.replace(".", " ").replace("_", " "), DESCRIPTION_WEIGHT
+    yield (
+        capability.title or capability.name.replace(".", " ").replace("_", " "),
+        DESCRIPTION_WEIGHT,
+    )
     yield capability.description, DESCRIPTION_WEIGHT
 
 

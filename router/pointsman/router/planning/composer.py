@@ -23,8 +23,9 @@ from pointsman.router.planning.draft import Draft, Value, context_of, prose_colu
 from pointsman.router.planning.lists import limit
 from pointsman.router.planning.mentions import Mentions, meant_by_kind
 from pointsman.router.planning.retrieval import Hit, Retrieval
+from pointsman.router.planning.table_context import TableContext
 from pointsman.router.planning.table_question import TableQuestion, understand
-from pointsman.router.values import FileProfile, Quantity, kinds_of
+from pointsman.router.values import Column, FileProfile, Quantity, kinds_of
 
 SURE = 0.62
 """Score at which a question about a table counts as understood."""
@@ -46,6 +47,11 @@ PLAIN_COUNT = re.compile(
     r"(?:\s+(?:them|these|those|each|of|per|by|the|in|for|every|are|there|class|label|category|type|one|how|many|group|topic|tickets?|sentiment|emotion|kind|s)\b|\s|s\b)*\W*$",
     re.IGNORECASE,
 )
+FRAGMENT = re.compile(
+    r"^(?:just |only |and )*(?:the )?(?:top|first|last|best|biggest|largest) (?:\d+|\w+)\W*(?:ones?|of them|please|pls|only)?\W*$",
+    re.IGNORECASE,
+)
+"""Pieces of a request that say nothing without what came before: "top 5 please"."""
 INDEPENDENT = re.compile(
     r"^(?:what|which|who|how|when|where|is|are|does|do|did|was|were)\b", re.IGNORECASE
 )
@@ -82,6 +88,13 @@ class Composer:
         self._embedder = embedder
         self._number = -1
         self.considered: list[Considered] = []
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether there are texts that a question may be answered from."""
+        return self._mentions.body is not None or any(
+            f.shape == "text" for f in self._request.files
+        )
 
     # --- one clause -----------------------------------------------------------------------------
 
@@ -197,13 +210,14 @@ class Composer:
 
     def _goes_on(self, clause: Clause) -> bool:
         """Whether a clause continues what came before it, rather than asking something of its own."""
-        if clause.refers_back or clause.linked:
+        if clause.refers_back or clause.linked or FRAGMENT.match(clause.core):
             return True
         return not (clause.opens_sentence or INDEPENDENT.match(clause.core))
 
     def _written(self) -> Value | None:
         if self._mentions.items:
-            return Value(list(self._mentions.items), frozenset({"list"}))
+            table = TableContext("the list", (Column("text", "text"),))
+            return Value(list(self._mentions.items), frozenset({"list"}), table)
         if self._mentions.body:
             return Value(self._mentions.body, frozenset({"text"}), documents=True)
         return None
@@ -322,7 +336,7 @@ class Composer:
             return found
         wish = self._text_wish(clause, source, hits)
         question = await self._understood(clause, source)
-        if _is_sure(question, wish) and question is not None:
+        if _is_sure(question, wish, source) and question is not None:
             return self._steps(question, source)
         if wish is not None:
             return self._text_task(wish.capability, clause, source)
@@ -342,7 +356,8 @@ class Composer:
         return None
 
     async def _understood(self, clause: Clause, source: Value) -> TableQuestion | None:
-        assert source.table is not None
+        if source.table is None or not isinstance(source.argument, Ref):
+            return None
         return await understand(
             self._without_files(clause),
             source.table,
@@ -435,6 +450,10 @@ class Composer:
         assert source.table is not None
         known = any(c.name.casefold() == "sentiment" for c in source.table.columns)
         wanted = wishes.sentiment(clause.core)
+        if len(wishes.sentiments(clause.core)) > 1 and not known:
+            judged = self._judged(source)
+            counted = self._count_each(replace(clause, text="count them"), judged)
+            return counted if EACH.search(clause.core) else Understood(judged, 0.9)
         complaints = wishes.COMPLAINTS.search(clause.core) and _asks_for_topics(clause.core, hits)
         if complaints and wanted is None:
             wanted = "negative"
@@ -601,11 +620,16 @@ class Composer:
         return Understood(value, hit.score)
 
 
-def _is_sure(question: TableQuestion | None, wish: Hit | None) -> bool:
+def _is_sure(question: TableQuestion | None, wish: Hit | None, source: Value) -> bool:
     """Whether a clause is a question about the table rather than a wish about its texts."""
     if question is None or not question.steps or question.missing or question.score < SURE:
         return False
-    return wish is None or (question.score > 0.9 and wish.cue < 0.9)
+    if wish is None:
+        return True
+    conditions = [w for s in question.steps for w in s.arguments.get("where", ())]
+    if any(w["column"] == source.prose for w in conditions):
+        return False  # what a prose text is like is for an expert to judge
+    return question.score > 0.9 and wish.cue < 0.9
 
 
 def best_is(hits: Sequence[Hit], name: str) -> bool:
@@ -628,8 +652,8 @@ def _with_object(text: str) -> str:
         text,
         flags=re.I,
     )
-    text = re.sub(r"^add\s+(.+)$", r"add \1 to it", text, flags=re.I)
-    return re.sub(r"^subtract\s+(.+)$", r"subtract \1 from it", text, flags=re.I)
+    text = re.sub(r"^add\s+(\S*\d[\d.,]*%?).*$", r"add \1 to it", text, flags=re.I)
+    return re.sub(r"^subtract\s+(\S*\d[\d.,]*%?).*$", r"subtract \1 from it", text, flags=re.I)
 
 
 def _asks_for_topics(text: str, hits: Sequence[Hit]) -> bool:

@@ -41,6 +41,8 @@ class Value:
     @property
     def prose(self) -> str | None:
         """The column that holds prose, by the samples; None when no column does."""
+        if isinstance(self.argument, list):
+            return "text"
         return prose_column(self.table) if self.table is not None else None
 
     @property

@@ -70,7 +70,11 @@ class EmbeddedPlanner:
         focus: Value | None = None
         outcomes: list[tuple[Clause, Understood]] = []
         for clause in clauses:
-            if await self._foreign.is_foreign(clause.core, composer.draft.catalog, self._retrieval):
+            asks_texts = clause.question and composer.has_documents
+            foreign = not asks_texts and await self._foreign.is_foreign(
+                clause.core, composer.draft.catalog, self._retrieval
+            )
+            if foreign:
                 why = f"nothing I have does {clause.core.strip(' .?!')[:150]!r}"
                 outcomes.append((clause, Understood(None, 0.0, why)))
                 continue

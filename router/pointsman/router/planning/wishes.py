@@ -65,12 +65,24 @@ def sentiment(text: str) -> str | None:
     return "neutral" if word == "neutral" else "negative"
 
 
+def sentiments(text: str) -> set[str]:
+    """Every sentiment that is named."""
+    found = (
+        sentiment(m.group())
+        for m in re.finditer(rf"\b(?:{_POSITIVE}|{_NEGATIVE}|neutral)\b", text, re.I)
+    )
+    named = re.findall(r"\b(positive|negative|neutral)", text, re.IGNORECASE)
+    return {f for f in found if f} | {n.lower() for n in named}
+
+
 def criterion(text: str) -> str | None:
     """What texts should be like: "about billing", "angry", "not about delivery"."""
     found: list[str] = []
-    feeling = EMOTION.search(text)
-    if feeling is not None:
-        found.append(_negated(text, feeling.start()) + feeling.group().lower())
+    feelings = list(EMOTION.finditer(text))
+    if feelings:
+        said = [_negated(text, f.start()) + f.group().lower() for f in feelings]
+        either = re.search(r"\bor\b", text[feelings[0].end() : feelings[-1].start()])
+        found.append((" or " if either else " and ").join(dict.fromkeys(said)))
     about = ABOUT.search(text)
     if about is not None:
         topic = _TAIL.sub("", about["topic"]).strip()

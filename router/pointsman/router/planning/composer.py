@@ -390,7 +390,10 @@ class Composer:
         for step in question.steps:
             name = "tables" if step.capability == "table.sql" else "table"
             value = self._add(
-                step.capability, {name: value.argument, **step.arguments}, step.title, value
+                step.capability,
+                {name: value.argument, **step.arguments},
+                step.title[:1].lower() + step.title[1:],
+                value,
             )
         return Understood(value, min(1.0, question.score + 0.1))
 

@@ -54,6 +54,7 @@ from pointsman.router.usage import Usage
 from pointsman.router.values import kind_of
 from pointsman.router.workspace import Owner, Workspace
 from pointsman.router.workspace.keys import queue
+from pointsman.workflows.respond import CONDITION
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +255,7 @@ class Dispatcher:
         results = await self._results(node)
         condition = node.task.when
         if condition is not None and not holds(condition, results):
-            await self._skip(command.task, "its condition does not hold")
+            await self._skip(command.task, CONDITION)
             return
         try:
             call = {
@@ -319,7 +320,7 @@ class Dispatcher:
         loop = node.task.for_each
         assert loop is not None
         if node.task.when is not None and not holds(node.task.when, await self._results(node)):
-            await self._skip(id, "its condition does not hold")
+            await self._skip(id, CONDITION)
             return
         try:
             items = await self._items(id, loop)

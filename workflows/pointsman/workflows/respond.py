@@ -21,6 +21,9 @@ from pointsman.router.usage import Usage
 from pointsman.router.values import Json, JsonObject, kind_of
 from pointsman.workflows.wording import say
 
+CONDITION = "its condition does not hold"
+"""Why a task with a `when` was skipped; nobody misses its result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -187,7 +190,7 @@ def _faults(steps: Sequence[StepTaken]) -> list[str]:
         told = [
             f"**{_sentence(s.title)}** was skipped: {s.note}."
             for s in steps
-            if s.status == "skipped"
+            if s.status == "skipped" and s.note != CONDITION
         ]
     return told
 

@@ -167,7 +167,7 @@ def _opens(rest: str, before: str, link: str) -> bool:
     words = re.findall(r"[\w']+", rest[:80])
     if not words or not before.strip():
         return False
-    first = words[0].lower()
+    first = words[0].lower().partition("'")[0]
     if re.match(
         r"(?:could|can|would|will) (?:you|we)\b|i(?:'d| would| want| need)\b|please\b|let me know\b",
         rest,
@@ -199,7 +199,9 @@ def _clause(text: str, start: int, end: int, link: str, *, first: bool) -> Claus
         return None
     core = POLITE.sub("", body)
     opener = re.match(r"[\w']+", core)
-    question = bool(opener and opener.group().lower() in OPENERS) or body.endswith("?")
+    question = bool(
+        opener and opener.group().lower().partition("'")[0] in OPENERS
+    ) or body.endswith("?")
     back = bool(
         BACK.search(
             OWN_THAT.sub("rows", re.sub(r"\b(?:is|was) it\b|\bit is\b|\bit's\b", "is", body))

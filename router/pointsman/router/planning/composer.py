@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pointsman.router.catalog import Capability
-from pointsman.router.plan import Ref, widen
+from pointsman.router.plan import Condition, Ref, widen
 from pointsman.router.planning import texts, wishes
 from pointsman.router.planning.arguments import fill
 from pointsman.router.planning.arithmetic import arithmetic
@@ -52,6 +52,10 @@ FRAGMENT = re.compile(
     re.IGNORECASE,
 )
 """Pieces of a request that say nothing without what came before: "top 5 please"."""
+LEAD_WORDS = re.compile(
+    r"\b(?:from|in|for|using|with|about|regarding|on|based|given|according|to|the|this|my|file|attached|see|here|is|are)\b",
+    re.IGNORECASE,
+)
 INDEPENDENT = re.compile(
     r"^(?:what|which|who|how|when|where|is|are|does|do|did|was|were)\b", re.IGNORECASE
 )
@@ -87,6 +91,7 @@ class Composer:
         self._retrieval = retrieval
         self._embedder = embedder
         self._number = -1
+        self._named: tuple[FileProfile, ...] = ()
         self.considered: list[Considered] = []
 
     @property
@@ -95,6 +100,11 @@ class Composer:
         return self._mentions.body is not None or any(
             f.shape == "text" for f in self._request.files
         )
+
+    async def fits_a_table(self, clause: Clause) -> bool:
+        """Whether a clause is understood as a question about one of the tables."""
+        tables = [f for f in self._request.files if f.shape == "table"]
+        return any([await self._fit(clause, f) >= 0.8 for f in tables])
 
     # --- one clause -----------------------------------------------------------------------------
 
@@ -130,6 +140,9 @@ class Composer:
         if page is not None and best_is(hits, "http.get"):
             return Understood(page, 0.9)
         files = self._files(clause)
+        self._named = files or self._named
+        if files and not re.search(r"\w{3}", LEAD_WORDS.sub("", self._bare(text))):
+            return Understood(self._read(files), 0.9)  # "In sales.csv:" says where, and no more
         source = await self._source(clause, focus, files, page, hits)
         best = hits[0] if hits else None
         found = None
@@ -204,6 +217,8 @@ class Composer:
         written = self._written()
         if written is not None:
             return written
+        if self._named:
+            return self._read(self._named)
         if self._request.files:
             return self._read(await self._default_files(clause, hits))
         return focus
@@ -455,6 +470,9 @@ class Composer:
         wanted = wishes.sentiment(clause.core)
         if len(wishes.sentiments(clause.core)) > 1 and not known:
             judged = self._judged(source)
+            question = await self._understood(clause, _without_score(judged))
+            if question is not None and _groups(question) and question.score >= SURE:
+                return self._steps(_by_sentiment(question), judged)
             counted = self._count_each(replace(clause, text="count them"), judged)
             return counted if EACH.search(clause.core) else Understood(judged, 0.9)
         complaints = wishes.COMPLAINTS.search(clause.core) and _asks_for_topics(clause.core, hits)
@@ -465,7 +483,7 @@ class Composer:
         judged = source if source.maker == "text.sentiment" else self._judged(source)
         topics = _asks_for_topics(clause.core, hits) and self.draft.can("text.topics")
         if not topics:
-            question = await self._understood(clause, judged)
+            question = await self._understood(clause, _without_score(judged))
             if question is not None and question.steps and question.score >= SURE:
                 return self._steps(question, judged)
         kept = self._kept(judged, wanted)
@@ -510,7 +528,7 @@ class Composer:
                 or hit.score < hits[0].score - 0.12
             ):
                 continue
-            if self._is_selection(name, clause):
+            if not source.documents and self._is_selection(name, clause):
                 continue
             if texts.arguments_for(name, clause.core) is not None:
                 return hit
@@ -567,11 +585,25 @@ class Composer:
             counted = self._count_each(replace(clause, text="count them"), made)
             if counted is not None:
                 return counted
+        if name == "text.answer" and self.draft.can("text.search"):
+            self._nearest(made, source, clause)
         if name == "text.filter" and re.match(
             r"\W*how many\b|\W*count\b|\W*number of\b", clause.core, re.I
         ):
             return Understood(self._counted(made), 0.85)
         return Understood(made, 0.85)
+
+    def _nearest(self, answer: Value, source: Value, clause: Clause) -> None:
+        """Where the texts do not say, the passages that come nearest are shown instead."""
+        found = self._add(
+            "text.search",
+            {"texts": source.argument, "query": wishes.search_query(clause.core), "limit": 3},
+            "show the nearest passages",
+            source,
+        )
+        assert isinstance(answer.argument, Ref)
+        condition = Condition(Ref(answer.argument.task, ("text",)), "missing")
+        self.draft.only_when(found, condition)
 
     def _counted(self, source: Value) -> Value:
         if not self.draft.can("table.aggregate"):
@@ -633,6 +665,30 @@ def _is_sure(question: TableQuestion | None, wish: Hit | None, source: Value) ->
     if any(w["column"] == source.prose for w in conditions):
         return False  # what a prose text is like is for an expert to judge
     return question.score > 0.9 and wish.cue < 0.9
+
+
+def _without_score(judged: Value) -> Value:
+    """The judged table as questions see it: "most negative reviews" counts them, it averages no score."""
+    if judged.table is None:
+        return judged
+    columns = tuple(c for c in judged.table.columns if c.name != "sentiment_score")
+    return replace(judged, table=replace(judged.table, columns=columns))
+
+
+def _by_sentiment(question: TableQuestion) -> TableQuestion:
+    """ "positive against negative per product": groups by the sentiment beside what was named."""
+    steps = []
+    for step in question.steps:
+        by = list(step.arguments.get("by", ()))
+        if by and all(b["column"] != "sentiment" for b in by):
+            arguments = {**step.arguments, "by": [*by, {"column": "sentiment"}]}
+            step = replace(step, arguments=arguments, title=f"{step.title}, sentiment")
+        steps.append(step)
+    return replace(question, steps=tuple(steps))
+
+
+def _groups(question: TableQuestion) -> bool:
+    return any(len(s.arguments.get("by", ())) > 0 for s in question.steps)
 
 
 def best_is(hits: Sequence[Hit], name: str) -> bool:

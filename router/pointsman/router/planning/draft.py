@@ -6,7 +6,7 @@ from typing import Any
 
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import BadFile
-from pointsman.router.plan import Plan, Ref, Task, TaskId
+from pointsman.router.plan import Condition, Plan, Ref, Task, TaskId
 from pointsman.router.planning.table_context import TableContext
 from pointsman.router.values import Column, FileProfile
 
@@ -80,6 +80,7 @@ class Draft:
     unserved: list[str] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     answers: list[TaskId] = field(default_factory=list)
+    fallbacks: list[tuple[TaskId, TaskId]] = field(default_factory=list)
     _read: dict[tuple[str, ...], Value] = field(default_factory=dict)
 
     def can(self, name: str) -> bool:
@@ -113,6 +114,12 @@ class Draft:
         )
         self.values.append(value)
         return value
+
+    def only_when(self, value: Value, condition: Condition) -> None:
+        """The task that gives `value` runs only if the condition holds; its result joins the answer."""
+        self.tasks = [replace(t, when=condition) if t.id == value.task else t for t in self.tasks]
+        if value.task is not None:
+            self.fallbacks.append((condition.ref.task, value.task))
 
     def _id(self, name: str) -> TaskId:
         word = name.rpartition(".")[2].replace("_", "-")
@@ -154,9 +161,10 @@ class Draft:
     def plan(self, confidence: float) -> Plan:
         """Answers are what was asked for; without any, whatever no task reads."""
         read = {i for t in self.tasks for i in t.inputs()}
-        answer = tuple(dict.fromkeys(self.answers)) or tuple(
-            t.id for t in self.tasks if t.id not in read
-        )
+        wanted = self.answers or [t.id for t in self.tasks if t.id not in read]
+        after = dict(self.fallbacks)
+        wanted = [i for id in wanted for i in ((id, after[id]) if id in after else (id,))]
+        answer = tuple(dict.fromkeys(wanted))
         return Plan(
             tuple(self._needed(answer)),
             answer,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pointsman.router.catalog import Catalog
 from pointsman.router.errors import EmptyRequest, PlanError, RequestTooLong
@@ -14,6 +15,11 @@ from pointsman.router.planning.foreign import Foreign
 from pointsman.router.planning.mentions import find_mentions
 from pointsman.router.planning.retrieval import Retrieval
 
+LEAD_IN = re.compile(
+    r"^(\W*(?:from|in|for|using|with|about|regarding|re|on|based on|given|according to)\b[^.:!?\n]{0,60}(?:\.\w{2,5})?):(?=\s)",
+    re.IGNORECASE,
+)
+"""\"In lease.txt: what is the rent\": the colon ends a clause that only says where."""
 LONGEST = 20_000
 NEAR = 0.42
 """Score at which a capability is worth naming when a request is refused."""
@@ -50,7 +56,8 @@ class EmbeddedPlanner:
         await self._foreign.nearness("book a flight")
 
     async def plan(self, request: Request, catalog: Catalog) -> Proposal:
-        text = request.text.strip()
+        text = LEAD_IN.sub(r"\1.", request.text.strip())
+        request = replace(request, text=text)
         if not re.search(r"\w", text):
             raise EmptyRequest
         if len(text) > LONGEST:
@@ -70,11 +77,7 @@ class EmbeddedPlanner:
         focus: Value | None = None
         outcomes: list[tuple[Clause, Understood]] = []
         for clause in clauses:
-            asks_texts = clause.question and composer.has_documents
-            foreign = not asks_texts and await self._foreign.is_foreign(
-                clause.core, composer.draft.catalog, self._retrieval
-            )
-            if foreign:
+            if await self._is_foreign(composer, clause):
                 why = f"nothing I have does {clause.core.strip(' .?!')[:150]!r}"
                 outcomes.append((clause, Understood(None, 0.0, why)))
                 continue
@@ -83,6 +86,14 @@ class EmbeddedPlanner:
             if found.value is not None:
                 focus = found.value
         return outcomes
+
+    async def _is_foreign(self, composer: Composer, clause: Clause) -> bool:
+        """A question to given texts or to a table that understands it is never foreign."""
+        if clause.question and composer.has_documents:
+            return False
+        catalog = composer.draft.catalog
+        foreign = await self._foreign.is_foreign(clause.core, catalog, self._retrieval)
+        return foreign and not await composer.fits_a_table(clause)
 
     async def _proposal(
         self,

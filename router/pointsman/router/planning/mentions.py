@@ -25,6 +25,14 @@ OUTPUT_NAME = re.compile(
 )
 SAVING = re.compile(r"\b(?:save|export|write|store|output|download|dump)\b", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|[a-z]\))\s+(.*\S)\s*$", re.MULTILINE)
+LEAD = re.compile(
+    r"^\W*(?:from|in|for|using|with|about|regarding|re|on|based on|given|according to)\b[^.!?\n]{0,80}$",
+    re.I,
+)
+ASKS = re.compile(
+    r"^(?:what|which|who|whom|whose|when|where|why|how|is|are|does|do|did|was|were|can|could)\b",
+    re.I,
+)
 BODY = re.compile(r":[ \t]*(?:\n+|(?=\S))")
 DATA_WORDS = (
     r"(?:data ?set|data ?base|spreadsheet|csv|tsv|excel|workbook|sheet|table|parquet|jsonl?|data)"
@@ -112,6 +120,8 @@ def _written_in(text: str) -> tuple[tuple[str, ...], str | None, int, int]:
             continue
         lines = [line.strip() for line in rest.splitlines() if line.strip()]
         start = colon.end()
+        if LEAD.match(text[: colon.start()]) or (len(lines) == 1 and ASKS.match(rest)):
+            continue  # "In lease.txt: what is the rent" introduces a question, not a text
         if len(lines) >= 2 and "\n" in colon.group():
             if max(len(line) for line in lines) <= 300:
                 return tuple(line.strip("\"'“”,") for line in lines), None, start, start + len(rest)

@@ -87,6 +87,9 @@ def criterion(text: str) -> str | None:
     if about is not None:
         topic = _TAIL.sub("", about["topic"]).strip()
         topic = re.sub(
+            r"\s+(?:that|who|which)\s+(?:are|is|were|was|sound|seem|feel|look)\b.*$", "", topic
+        )
+        topic = re.sub(
             r"\s+(?:and|or|but)\s+(?:which|are|is|also|were|angry|how|what|then)\b.*$", "", topic
         )
         if topic:

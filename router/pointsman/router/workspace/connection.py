@@ -36,19 +36,25 @@ def redis_errors(what: str) -> Iterator[None]:
     """Raises WorkspaceUnavailable, naming what was under way, when Redis does not answer.
 
     A cancellation that redis-py 8 lost on its way (it happens while an answer is read, on Python 3.11) is
-    raised here after the call: what was cancelled must not go on.
+    raised here after the call: what was cancelled meanwhile must not go on.
     """
+    before = _cancellations()
     try:
         yield
     except (ConnectionError, TimeoutError) as error:
-        _heed_cancellation()
+        _heed(before)
         raise WorkspaceUnavailable(f"{what}: Redis does not answer ({error})") from error
     except RedisError as error:
         raise WorkspaceUnavailable(f"{what}: Redis refused: {error}") from error
-    _heed_cancellation()
+    _heed(before)
 
 
-def _heed_cancellation() -> None:
+def _cancellations() -> int:
+    """How often the running task was cancelled and has not come back from it."""
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    return task.cancelling() if task is not None else 0
+
+
+def _heed(before: int) -> None:
+    if _cancellations() > before:
         raise asyncio.CancelledError

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from pointsman.experts.base import Call, Done, Expert
-from pointsman.experts.models import emotion, sentiment
+from pointsman.experts.models import emotion, entities, sentiment
 from pointsman.experts.models.criteria import Test, has_form, parse
 from pointsman.experts.models.emotion import EmotionReader
 from pointsman.experts.models.encoder import Encoder
@@ -177,6 +177,7 @@ def experts_on(encoder: Encoder) -> list[Expert]:
     return [
         sentiment.expert_on(encoder, feelings),
         emotion.expert_on(encoder, emotions),
+        entities.entities_expert(encoder),
         ModelExpert(
             "minilm-zero-shot",
             "labels and criteria in words, by MiniLM similarity and the sentiment and emotion heads",

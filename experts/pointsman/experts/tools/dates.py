@@ -167,7 +167,7 @@ def _short(value: Decimal) -> Decimal:
     """To two places, and whole when it is."""
     if value == value.to_integral_value():
         return Decimal(int(value))
-    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return value.quantize(Decimal("0.01"), ROUND_HALF_UP).normalize()
 
 
 def _alike(first: datetime, second: datetime) -> tuple[datetime, datetime]:

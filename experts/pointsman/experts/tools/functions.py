@@ -81,7 +81,10 @@ def capability(
 
     def decorate(function: Function) -> Tool:
         description, about = read_docstring(inspect.getdoc(function) or "")
-        hints = get_type_hints(function, include_extras=True)
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except (NameError, TypeError) as error:
+            raise BadCapability(name, f"a hint cannot be read: {error}; import it") from error
         arguments, call_parameter = _arguments_model(name, function, hints, about)
         made = Capability(
             name=name,
@@ -176,6 +179,10 @@ def to_json(value: Any) -> Any:
     """Raises ExpertFailed when a value has no JSON form."""
     if isinstance(value, Table | Quantity | FileRef):
         return value.to_json()
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    if isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
+        return {k: to_json(v) for k, v in value.items()}
     try:
         return TypeAdapter(type(value)).dump_python(value, mode="json")
     except (PydanticSchemaGenerationError, ValueError) as error:

@@ -47,7 +47,8 @@ def is_public(address: Address) -> bool:
         wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
         if wrapped is not None:
             return is_public(wrapped)
-    return address.is_global and not address.is_multicast and address not in METADATA
+    unfit = address.is_multicast or address.is_reserved or address in METADATA
+    return address.is_global and not unfit
 
 
 def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -133,10 +134,10 @@ async def _take(whole: bytearray, chunk: bytes, unpack: Any) -> None:
 class _Reader(HTMLParser):
     """Readable text of a page: blocks on lines of their own, scripts and styles left out."""
 
-    SILENT = frozenset(("script", "style", "noscript", "template", "svg", "head"))
+    SILENT = frozenset(("script", "style", "noscript", "template", "svg"))
     BLOCKS = frozenset(
         """address article aside blockquote br dd div dl dt figcaption footer form h1 h2 h3 h4 h5 h6 header hr li
-        main nav ol p pre section table td th tr ul""".split()
+        main nav ol p pre section table td th title tr ul""".split()
     )
 
     def __init__(self) -> None:
@@ -202,6 +203,14 @@ async def get(url: str, *, allow: Sequence[str], deadline: float) -> tuple[httpx
         raise ExpertFailed(f"{url} cannot be fetched: {error or type(error).__name__}") from error
 
 
+def decoded(body: bytes, answer: httpx.Response) -> str:
+    """The body as text; what the declared charset does not read is shown as U+FFFD."""
+    try:
+        return body.decode(answer.charset_encoding or "utf-8", "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")
+
+
 def check_status(answer: httpx.Response) -> None:
     status = answer.status_code
     if status == 429 or status >= 500:
@@ -242,7 +251,7 @@ def http_expert(allow: Sequence[str] = ()) -> ToolExpert:
         media = answer.headers.get("content-type", "text/plain")
         if not READABLE.match(media):
             raise PageRefused(f"{url} is {media.partition(';')[0]}, which is not text")
-        text = body.decode(answer.charset_encoding or "utf-8", "replace")
+        text = decoded(body, answer)
         return readable(text) if "html" in media else text
 
     return ToolExpert("web", "Fetches public web pages", (fetch,))

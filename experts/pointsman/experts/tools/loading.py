@@ -36,6 +36,7 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points as installed
@@ -52,7 +53,7 @@ from pointsman.experts.tools import http
 from pointsman.experts.tools.functions import Tool, ToolExpert, as_done
 from pointsman.router.cards import ExpertCard
 from pointsman.router.catalog import Capability, CapabilityIn
-from pointsman.router.errors import BadArguments, BadCapability, BadFile, ExpertFailed
+from pointsman.router.errors import BadArguments, BadCapability, BadFile, CatalogError, ExpertFailed
 from pointsman.router.plan import first_fault
 
 GROUP = "pointsman.experts"
@@ -150,9 +151,20 @@ def _module_tools(path: Path) -> list[Tool | Expert]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
+    except (
+        SyntaxError,
+        ImportError,
+        NameError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        OSError,
+        CatalogError,
+    ) as error:
         raise BadFile(str(path), f"it cannot be imported: {error}") from error
     return [v for v in vars(module).values() if isinstance(v, Tool) or _is_expert(v)]
 
@@ -187,11 +199,18 @@ def _from_yaml(path: Path, allow: Sequence[str]) -> list[Expert]:
 
 
 def _described(entry: EntryIn, path: Path, allow: Sequence[str]) -> Expert:
-    capability = entry.capability()
+    try:
+        capability = entry.capability()
+    except BadCapability as error:
+        raise BadFile(str(path), error.message) from error
     if entry.call.http is not None:
-        return CalledExpert(capability, _http_work(capability, entry.call.http, allow))
+        return CalledExpert(
+            capability, _http_work(capability, _fit(entry.call.http, entry, path), allow)
+        )
     assert entry.call.python is not None
-    return CalledExpert(capability, _python_work(_function(entry.call.python, entry.name, path)))
+    return CalledExpert(
+        capability, _python_work(_function(entry.call.python, entry.name, path), capability)
+    )
 
 
 def _function(where: str, name: str, path: Path) -> Callable[..., Any]:
@@ -205,14 +224,16 @@ def _function(where: str, name: str, path: Path) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _python_work(function: Callable[..., Any]) -> Callable[[Call], Any]:
+def _python_work(function: Callable[..., Any], capability: Capability) -> Callable[[Call], Any]:
     by_place = _takes_no_names(function)
 
     async def work(call: Call) -> Any:
         if inspect.iscoroutinefunction(function):
             return await function(**call.arguments)
         if by_place:
-            return await asyncio.to_thread(function, *call.arguments.values())
+            return await asyncio.to_thread(
+                function, *(call.arguments[n] for n in capability.properties if n in call.arguments)
+            )
         return await asyncio.to_thread(function, **call.arguments)
 
     return work
@@ -227,17 +248,39 @@ def _takes_no_names(function: Callable[..., Any]) -> bool:
     return all(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in parameters)
 
 
+def _fit(form: HttpCallIn, entry: EntryIn, path: Path) -> HttpCallIn:
+    """Raises BadFile when the address is none, or a placeholder is no parameter or names the host."""
+
+    def refuse(why: str) -> BadFile:
+        return BadFile(str(path), f"capability {entry.name!r}: {why}")
+
+    origin = re.match(r"https?://([^/?#]+)", form.url)
+    if origin is None or "{" in origin[1] or "@" in origin[1]:
+        raise refuse("its url must begin with http:// or https:// and a fixed host, without a user")
+    used = [form.url, *form.query.values(), *(form.body or {}).values()]
+    known = entry.parameters.get("properties", {})
+    for name in PLACEHOLDER.findall(" ".join(u for u in used if isinstance(u, str))):
+        if name not in known:
+            raise refuse(f"the call names {name!r}, which is no parameter; add it or correct it")
+    return form
+
+
+def _in_url(value: Any) -> str:
+    """One part of an address: it cannot end the part or step out of it."""
+    text = str(value)
+    if text in (".", ".."):
+        raise BadArguments(f"{text!r} cannot stand in an address; give another value")
+    return quote(text, safe="")
+
+
 def _http_work(
     capability: Capability, form: HttpCallIn, allow: Sequence[str]
 ) -> Callable[[Call], Any]:
-    for name in PLACEHOLDER.findall(form.url):
-        if name not in capability.properties:
-            raise BadCapability(capability.name, f"its url names {name!r}, which is no parameter")
-
     async def work(call: Call) -> Any:
         given = call.arguments
-        url = PLACEHOLDER.sub(lambda m: quote(str(given.get(m.group(1), "")), safe=""), form.url)
-        query = {k: _filled(v, given) for k, v in form.query.items()}
+        url = PLACEHOLDER.sub(lambda m: _in_url(given.get(m.group(1), "")), form.url)
+        given_query = {k: _filled(v, given) for k, v in form.query.items()}
+        address = httpx.URL(url).copy_merge_params(given_query)
         headers = {k: _secret(v, capability.name) for k, v in form.headers.items()}
         body = None if form.body is None else {k: _filled(v, given) for k, v in form.body.items()}
         seconds = max(0.1, min(http.SECONDS, call.deadline - time.time()))
@@ -245,8 +288,10 @@ def _http_work(
             async with (
                 asyncio.timeout(seconds),
                 http.client(allow, redirects=False) as web,
-                web.stream(form.method, url, params=query, headers=headers, json=body) as answer,
+                web.stream(form.method, address, headers=headers, json=body) as answer,
             ):
+                if answer.is_redirect:
+                    raise ExpertFailed(f"{capability.name} was sent elsewhere; correct its url")
                 http.check_status(answer)
                 content = await http.read(answer)
         except TimeoutError:
@@ -284,7 +329,7 @@ def _value(content: bytes, answer: httpx.Response) -> Any:
             return httpx.Response(200, content=content).json()
         except ValueError as error:
             raise ExpertFailed(f"the answer is not JSON: {error}") from error
-    return content.decode(answer.charset_encoding or "utf-8", "replace")
+    return http.decoded(content, answer)
 
 
 __all__ = ["GROUP", "CalledExpert", "load_experts"]

@@ -5,6 +5,7 @@ Regular expressions that a user gives run under a time limit (the `regex` packag
 
 import asyncio
 import re
+import time
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -25,7 +26,7 @@ PATTERN_SECONDS = 2.0
 """How long a user's regular expression may run on all of the text."""
 LONGEST_PATTERN = 1_000
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-SENTENCE = re.compile(r"[.!?…]+(?:[\"'”’)\]]*)(?=\s|$)")
+SENTENCE = re.compile(r"(?<![.!?…])[.!?…]+(?:[\"'”’)\]]*)(?=\s|$)")
 STOPWORDS = frozenset(
     """a about after all also am an and any are as at be because been but by can could did do does for from had has
     have he her here him his how i if in into is it its just me more most my no not of on one or our out over she
@@ -278,10 +279,13 @@ def _found(
     compiled = _compiled(pattern) if is_regex else None
     folded = pattern.casefold()
     rows: list[list[Any]] = []
+    until = time.monotonic() + PATTERN_SECONDS
     for name, body in documents:
         for number, line in enumerate(body.splitlines(), 1):
             try:
-                hit = compiled.search(line, timeout=PATTERN_SECONDS) if compiled else None
+                hit = compiled and compiled.search(
+                    line, timeout=max(0.001, until - time.monotonic())
+                )
             except TimeoutError:
                 raise BadArguments(f"the pattern {pattern!r} takes too long; simplify it") from None
             if hit or (compiled is None and folded in line.casefold()):

@@ -121,6 +121,11 @@ _UNIT = re.compile(
 )
 
 
+MOST_SCALED = 1_000
+"""Units with a number in them that one worker keeps; a registry forgets none."""
+_SCALED: set[str] = set()
+
+
 @lru_cache(maxsize=1)
 def _registry() -> Any:
     import pint
@@ -218,6 +223,11 @@ def _scaled(quantity: Any) -> Any:
     registry = _registry()
     name = f"scaled_{abs(hash((str(quantity.magnitude), str(quantity.units))))}"
     if name not in registry._units:
+        if len(_SCALED) >= MOST_SCALED:
+            raise BadArguments(
+                f"{quantity.units} in steps of that size is not a unit that is known"
+            )
+        _SCALED.add(name)
         registry.define(f"{name} = {quantity.magnitude} * {quantity.units}")
     return registry.Quantity(Decimal(1), name)
 

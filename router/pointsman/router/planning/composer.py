@@ -66,12 +66,15 @@ GROUP_MAIN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What one clause came to. `value` None: nothing serves it, `why` says so."""
+    """What one clause came to. `value` None: nothing serves it, `why` says so. `supersedes`: an earlier
+    value that this one holds as well.
+    """
 
     value: Value | None
     score: float
     why: str = ""
     question: str | None = None
+    supersedes: Value | None = None
 
 
 class Composer:
@@ -92,6 +95,7 @@ class Composer:
         self._embedder = embedder
         self._number = -1
         self._named: tuple[FileProfile, ...] = ()
+        self._asked: tuple[str, Value, Value] | None = None
         self.considered: list[Considered] = []
 
     @property
@@ -349,16 +353,38 @@ class Composer:
             found = await self._by_feeling(clause, source, hits)
         if found is not None:
             return found
+        together = await self._together(clause, source)
+        if together is not None:
+            return together
         wish = self._text_wish(clause, source, hits)
         question = await self._understood(clause, source)
         if _is_sure(question, wish, source) and question is not None:
-            return self._steps(question, source)
+            found = self._steps(question, source)
+            if found is not None and found.value is not None:
+                self._asked = (clause.core, source, found.value)
+            return found
         if wish is not None:
             return self._text_task(wish.capability, clause, source)
         whole = next((h for h in hits[:2] if h.capability.name in WHOLE_TABLE), None)
         if whole is not None and whole.score >= FITS:
             return await self._general(whole, clause, source)
         return self._half_understood(question, source)
+
+    async def _together(self, clause: Clause, source: Value) -> Understood | None:
+        """ "... and what is their average salary?": asks more of the same groups, so both are asked at once."""
+        if self._asked is None or source.maker != "table.aggregate":
+            return None
+        before, base, value = self._asked
+        if value.task != source.task:
+            return None
+        both = replace(clause, text=f"{before} and {clause.core}", refers_back=False)
+        question = await self._understood(both, base)
+        if question is None or question.missing or question.leftover or question.score < SURE:
+            return None
+        if len(question.steps) != 1 or question.steps[0].capability != "table.aggregate":
+            return None
+        found = self._steps(question, base)
+        return replace(found, supersedes=value) if found is not None else None
 
     def _half_understood(self, question: TableQuestion | None, source: Value) -> Understood | None:
         """A question about the table that is not wholly explained: what is missing is said."""

@@ -145,6 +145,7 @@ def _answers(draft: Draft, done: Sequence[tuple[Clause, Understood]]) -> list[Ta
     """What each clause came to, but not what was only a step to a later clause's result."""
     values = [u.value for _, u in done if u.value is not None]
     inputs = {t.id: set(t.inputs()) for t in draft.tasks}
+    superseded = {u.supersedes.task for _, u in done if u.supersedes is not None}
     answers: list[TaskId] = []
     for place, (clause, _) in enumerate(done):
         task = values[place].task
@@ -152,7 +153,7 @@ def _answers(draft: Draft, done: Sequence[tuple[Clause, Understood]]) -> list[Ta
         later = [v.task for v in values[place + 1 :] if v.task is not None]
         consumed = any(task in _before(other, inputs) for other in later)
         asked = clause.question and SHOWN.match(clause.core) is not None
-        if not consumed or asked:
+        if task not in superseded and (not consumed or asked):
             answers.append(task)
     return answers
 

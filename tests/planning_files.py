@@ -10,7 +10,9 @@ def _table(name: str, rows: int, /, **columns: tuple[ColumnType, tuple[Json, ...
         tuple(Column(n, t) for n, (t, _) in columns.items()),
         rows,
         {n: values for n, (_, values) in columns.items()},
-        tuple(n for n, (t, v) in columns.items() if t == "text" and all(len(str(x)) < 30 for x in v)),
+        tuple(
+            n for n, (t, v) in columns.items() if t == "text" and all(len(str(x)) < 30 for x in v)
+        ),
     )
 
 

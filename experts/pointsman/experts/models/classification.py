@@ -91,7 +91,8 @@ class TopicReader:
         phrase = await self._encoder.embed(phrasings(topic))
         background = await self._encoder.embed(list(BACKGROUND))
         x = features(vectors, phrase, background, overlap(topic, texts))
-        return chance(x, self._weights, self._bias) * np.array([bool(t.strip()) for t in texts])
+        filled = np.array([bool(t.strip()) for t in texts], np.float32)
+        return np.asarray(chance(x, self._weights, self._bias) * filled, np.float32)
 
     async def shares(self, labels: list[str], texts: list[str], call: Call) -> Floats:
         """Share of each label for each text, [texts, labels]; a label's mean over the batch is taken off

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pointsman.experts.base import Call
-from pointsman.experts.models.emotion import Emotions, EmotionReader
+from pointsman.experts.models.emotion import EmotionReader, Emotions
 from pointsman.experts.models.sentiment import Judged, SentimentReader
 
 _WORDS: Final[Mapping[str, str]] = {

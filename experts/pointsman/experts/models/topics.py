@@ -69,5 +69,4 @@ def features(texts: Floats, topic: Floats, background: Floats, shared: Floats) -
 
 
 def chance(features: Floats, weights: Floats, bias: float) -> Floats:
-    made: Floats = 1 / (1 + np.exp(-(features @ weights + bias)))
-    return made
+    return np.asarray(1 / (1 + np.exp(-(features @ weights + bias))), np.float32)

@@ -137,7 +137,8 @@ class Conditions(Predicates):
             chosen = self._choose_value(i, mark)
             negated = self._negated(i, chosen.column) or self._carried(i, by_column)
             part = (
-                chosen.part and len({v.value for v in mark.values if v.column == chosen.column}) > 1
+                chosen.part
+                and len({str(v.value) for v in mark.values if v.column == chosen.column}) > 1
             )
             value = mark.value if part else chosen.value
             by_column.setdefault(chosen.column.name, []).append((value, negated, part))

@@ -236,5 +236,5 @@ class Groups(Parts):
             columns = tuple(k.column for k in self.links.with_concept("product"))
         if columns:
             self.marks.use(i)
-            if not self.table.is_unique(columns[0].name) and not (stem(columns[0].name) == "name"):
+            if not self.table.is_unique(columns[0].name) and stem(columns[0].name) != "name":
                 self.reading.group(columns[0].name)

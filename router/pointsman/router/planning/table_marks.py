@@ -201,7 +201,8 @@ def _phrase(
 
 
 def _may_be_column(words: tuple[str, ...]) -> bool:
-    if words[0] in (
+    first, last = words[0], words[-1]
+    if first in (
         "the",
         "of",
         "a",
@@ -214,12 +215,12 @@ def _may_be_column(words: tuple[str, ...]) -> bool:
         "to",
         "for",
         "by",
-    ) or words[-1] in ("the", "of", "a", "is", "in", "by"):
+    ) or last in ("the", "of", "a", "is", "in", "by"):
         return False
     return (
         len(words) > 1
-        or words[0] not in STOP
-        or words[0]
+        or first not in STOP
+        or first
         in ("value", "values", "first", "order", "orders", "name", "data", "file", "line", "items")
     )
 

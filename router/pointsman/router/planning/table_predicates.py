@@ -114,7 +114,8 @@ class Predicates:
                 continue
             item = self.marks.items[target]
             value = item.value if item.kind == "quote" else self._raw(item)
-            op = OPPOSITE.get(mark.value, mark.value) if self._negated(i) else mark.value
+            said = str(mark.value)
+            op = OPPOSITE.get(said, said) if self._negated(i) else said
             self.found.append(Condition(column.name, op, value))
             self.marks.use(i, target, at if self.marks.kind(at) == "column" else i)
 

@@ -313,7 +313,7 @@ def split_name(name: str) -> tuple[str, ...]:
     spaced = re.sub(r"([a-z\d])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", name)
     words: list[str] = []
     for word in re.findall(r"[^\W_]+", spaced.lower()):
-        words.extend(ABBREVIATIONS.get(word, word).split())
+        words.extend((ABBREVIATIONS.get(word) or word).split())
     return tuple(words)
 
 

@@ -50,8 +50,7 @@ def train(states: States, labels: Labels, *, seed: int, epochs: int = 6) -> Pool
 
 def chances(head: PoolingHead, states: States) -> NDArray[np.float32]:
     out = outputs_of(head, [states[i] for i in range(len(states))])
-    made: NDArray[np.float32] = 1 / (1 + np.exp(-out))
-    return made
+    return np.asarray(1 / (1 + np.exp(-out)), np.float32)
 
 
 def f1(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:

@@ -33,7 +33,7 @@ class States:
     def means(self) -> NDArray[np.float32]:
         """Unit mean of each text's states, [texts, 384]: all but the sentence embedding."""
         made = np.stack([self[i].astype(np.float32).mean(0) for i in range(len(self))])
-        return made / np.linalg.norm(made, axis=1, keepdims=True)
+        return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 def states_of(texts: Sequence[str], cache: Path | None, name: str) -> States:

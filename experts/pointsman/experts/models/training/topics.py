@@ -83,7 +83,8 @@ def f1(y: NDArray[np.float32], said: NDArray[np.bool_]) -> float:
 
 
 def best_cut(score: NDArray[np.float32], y: NDArray[np.float32]) -> float:
-    return float(max(np.linspace(score.min(), score.max(), 60), key=lambda c: f1(y, score > c)))
+    cuts = [float(c) for c in np.linspace(score.min(), score.max(), 60)]
+    return max(cuts, key=lambda cut: f1(y, np.greater(score, cut)))
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ class Case:
 def cases() -> Iterator[Case]:
     content = yaml.safe_load((Path(__file__).parent / "table_questions.yaml").read_text("utf-8"))
     tables = {name: _table(t) for name, t in content["tables"].items()}
-    for part in ("held", "fresh", "fresh_two", "fresh_three", "developed"):
+    for part in ("held", "fresh", "fresh_two", "fresh_three", "fresh_four", "developed"):
         for name, questions in content[part].items():
             for c in questions:
                 yield Case(

@@ -98,3 +98,22 @@ def test_any_text_and_any_column_name_are_taken(text: str, name: str) -> None:
         text,
         TableContext(name, (Column(name, "text"), Column("n", "integer"), Column("d", "date"))),
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["how many customers earn over 65", "orders between 5 and 9 kilos"]
+)
+def test_a_comparison_of_no_known_column_is_missing_and_not_dropped(text: str) -> None:
+    context = TableContext(
+        "orders.csv",
+        (Column("order_id", "integer"), Column("stops", "integer"), Column("floors", "integer")),
+    )
+    found = ask(text, context)
+    assert found is None or (found.missing is not None and found.score <= 0.5)
+
+
+def test_a_bare_comparison_is_of_the_only_number() -> None:
+    context = TableContext("jars.csv", (Column("label", "text"), Column("millilitres", "integer")))
+    found = ask("how many jars are over 300", context)
+    assert found is not None
+    assert short(found.steps) == "agg count where millilitres gt 300"

@@ -128,6 +128,11 @@ class Links:
         """Whether a noun is literally the table's own word for a row."""
         return stem(word) in self._row_words
 
+    def rows_are_people(self) -> bool:
+        """Whether each row is a person: the table or its first column says so."""
+        kinds = ("person", "customer", "employee", "student", "patient")
+        return any(same_rows(own, kind) for own in self._row_words for kind in kinds)
+
     def columns(self, words: Sequence[str], floor: float = 0.6) -> tuple[Link, ...]:
         """Columns that a phrase may mean, most certain first."""
         phrase = [w for w in words if w not in ("the", "of", "a")]

@@ -7,7 +7,7 @@ from pointsman.router.planning.amounts import Amount
 from pointsman.router.planning.table_context import NUMERIC, TableContext
 from pointsman.router.planning.table_links import Link, Links
 from pointsman.router.planning.table_marks import Mark, Marks
-from pointsman.router.planning.table_words import COMPARATIVES
+from pointsman.router.planning.table_words import COMPARATIVES, alike, split_name
 from pointsman.router.values import Column, Json
 
 OPPOSITE = {
@@ -16,6 +16,9 @@ OPPOSITE = {
 AVERAGED = frozenset(
     "price salary rating age temperature score weight height humidity grade rate percent satisfaction stars duration hours stay runtime attendance speed pressure minutes percentage".split()
 )
+
+MAX_AGE = 120
+"""No bare number above it is taken for an age, years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Predicates:
         self.marks, self.links, self.table = marks, links, table
         self.found: list[Condition] = []
         self.alternatives = False
+        self.missing: str | None = None
+        """A comparison that no column was found for, as it was written."""
 
     def _negated(self, index: int, column: Column | None = None) -> bool:
         """Whether "not" or the like stands right before a mark, or before its column's name."""
@@ -96,12 +101,9 @@ class Predicates:
         for i, mark in enumerate(self.marks.items):
             if mark.kind != "text_op" or i in self.marks.used:
                 continue
-            target = (
-                self.marks.next_of(i, "stop")
-                if self.marks.kind(i + 1) == "stop"
-                and self.marks.word(i + 1) in ("the", "letter", "word")
-                else i + 1
-            )
+            target = i + 1
+            while self._introduces(target):
+                target += 1
             if target >= len(self.marks.items):
                 continue
             at = self.marks.before(i, "stop", "not", "wh")
@@ -118,6 +120,12 @@ class Predicates:
             op = OPPOSITE.get(said, said) if self._negated(i) else said
             self.found.append(Condition(column.name, op, value))
             self.marks.use(i, target, at if self.marks.kind(at) == "column" else i)
+
+    def _introduces(self, index: int) -> bool:
+        """ "starting with the letter A": words before the text itself; "The" may be the text."""
+        words = ("the", "letter", "letters", "word", "words")
+        mark = self.marks.items[index] if index + 1 < len(self.marks.items) else None
+        return mark is not None and mark.word in words and self.marks.text[mark.start].islower()
 
     def _words_within(self) -> None:
         """ "with love in the title"."""
@@ -174,22 +182,23 @@ class Predicates:
             return
         if self._negated(min(i, at)):
             op = OPPOSITE[op]
-        self._compare(min(i, at), max(i, at), op, amount.value.as_json(), amount.value.unit)
-        self.marks.use(i, at)
+        number: Amount = amount.value
+        placed = self._compare(min(i, at), max(i, at), op, number.as_json(), number.unit)
+        self._settle(placed or self._aged(min(i, at), op, number), i, at)
 
     def _comparative(self, i: int) -> None:
         op, concepts = COMPARATIVES[self.marks.word(i)]
         at = self.marks.next_of(i + 1, "stop")
         if self.marks.kind(at) != "amount":
             return
+        number: Amount = self.marks.items[at].value
         links = [k for k in self.links.with_concept(*concepts) if k.column.type in NUMERIC]
-        if links:
-            self.found.append(
-                Condition(links[0].column.name, op, self.marks.items[at].value.as_json())
-            )
-            self.marks.use(
-                i, at, at + 1 if self.marks.word(at + 1) in ("years", "year", "old") else at
-            )
+        column = links[0].column if links else self._only_number()
+        if column is not None:
+            self.found.append(Condition(column.name, op, number.as_json()))
+        self._settle(column is not None, i, i + 1, at)
+        if self.marks.word(at + 1) in ("years", "year", "old"):
+            self.marks.use(at + 1)
 
     def _between(self, i: int) -> None:
         marks = self.marks
@@ -197,11 +206,43 @@ class Predicates:
         if marks.kind(i + 3) != "amount" or link not in ("and", "to"):
             return
         low, high = marks.items[i + 1].value, marks.items[i + 3].value
-        self._compare(i, i + 3, "between", [low.as_json(), high.as_json()], low.unit or high.unit)
-        marks.use(i, i + 1, i + 2, i + 3)
+        value: Json = [low.as_json(), high.as_json()]
+        placed = self._compare(i, i + 3, "between", value, low.unit or high.unit)
+        self._settle(placed or self._aged(i, "between", high, value), i, i + 1, i + 2, i + 3)
 
-    def _compare(self, first: int, last: int, op: str, value: Json, unit: str | None) -> None:
-        """Finds what is compared: the noun after the number, the column before it, or one by its unit."""
+    def _settle(self, placed: bool, *indexes: int) -> None:
+        """A comparison is explained only when a column was found for it; else it is said to be missing."""
+        if placed:
+            self.marks.use(*indexes)
+        else:
+            first, last = self.marks.items[min(indexes)], self.marks.items[max(indexes)]
+            self.missing = self.missing or self.marks.text[first.start : last.end]
+
+    def _aged(self, first: int, op: str, number: Amount, value: Json = None) -> bool:
+        """ "over 65", "members under 18": a bare number of people's years, or else of the only number or money."""
+        column = self._age(first, number) or self._by_unit(number.unit)
+        if column is None:
+            return False
+        self.found.append(Condition(column.name, op, number.as_json() if value is None else value))
+        return True
+
+    def _age(self, first: int, number: Amount) -> Column | None:
+        if number.unit not in (None, "years", "year") or not 0 <= number.value <= MAX_AGE:
+            return None
+        ages = [c for c in self.links.typed(NUMERIC) if {"age", "ages"} & set(split_name(c.name))]
+        before = self.marks.before(first, "stop", "wh", "not", "function")
+        noun = self.marks.items[before] if before >= 0 else None
+        people = self.links.rows_are_people() or (
+            noun is not None and any(alike(noun.word, w) for w in ("person", "customer", "men"))
+        )
+        return ages[0] if ages and people else None
+
+    def _only_number(self) -> Column | None:
+        numeric = [c for c in self.links.typed(NUMERIC) if not self.links.is_identifier(c)]
+        return numeric[0] if len(numeric) == 1 else None
+
+    def _compare(self, first: int, last: int, op: str, value: Json, unit: str | None) -> bool:
+        """Finds what is compared: the noun after the number, or the column before it. False: neither is."""
         marks = self.marks
         after, before = marks.next_of(last, "stop"), marks.before(first, "stop", "wh", "not")
         if (
@@ -211,12 +252,12 @@ class Predicates:
             and self.found
         ):
             self.found.append(Condition(self.found[-1].column, op, value, self.found[-1].function))
-            return
+            return True
         counted = marks.kind(last + 1) in ("rows", "column", "word")
         if counted and self._counts_rows(last + 1):
             self.found.append(Condition(None, op, value))
             marks.use(last + 1)
-            return
+            return True
         for at in (last + 1, before, after):
             if marks.kind(at) == "column":
                 link = self.numeric(marks.items[at].links)
@@ -234,10 +275,8 @@ class Predicates:
                     )
                     self.found.append(Condition(link.column.name, op, value, function))
                     marks.use(at, fn if function else at, certainty=link.certainty)
-                    return
-        column = self._by_unit(unit)
-        if column is not None:
-            self.found.append(Condition(column.name, op, value))
+                    return True
+        return False
 
     def _on_groups(self, function: int) -> bool:
         """ "departments with an average salary above 50" asks of groups."""

@@ -13,6 +13,7 @@ class Reader(Ranking):
         self._limits()
         self._charts()
         found = self.conditions.read()
+        self.reading.missing = self.conditions.missing
         self.reading.where = [c for c in found if c.column is not None and c.function is None]
         self.reading.having = [c for c in found if c.column is None or c.function is not None]
         self._sorts()

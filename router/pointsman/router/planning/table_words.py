@@ -326,7 +326,8 @@ _IRREGULAR = {
     "prices": "price", "series": "series", "class": "class", "classes": "class", "expenses": "expense",
     "centre": "center", "colour": "color", "colours": "color", "species": "species", "boss": "boss",
     "does": "do", "was": "be", "news": "news", "premises": "premises", "bus": "bus", "gas": "gas",
-    "mass": "mass", "days": "day", "left": "left", "earnings": "earning", "hired": "hire",
+    "mass": "mass", "movies": "movie", "cookies": "cookie", "calories": "calorie", "ties": "tie",
+    "pies": "pie", "selfies": "selfie", "hoodies": "hoodie", "smoothies": "smoothie", "brownies": "brownie", "days": "day", "left": "left", "earnings": "earning", "hired": "hire",
 }  # fmt: skip
 
 

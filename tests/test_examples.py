@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from pointsman.client import Answer
+from pointsman.client.results import Event, Part
+
+sys.path.append(str(Path(__file__).parents[1]))  # benchmarks are no part of what is installed
+
 from benchmarks.requests import requests
 from benchmarks.requests.checks import CHECKS, PNG, Seen, known, wrong
 from benchmarks.requests.gold import EXAMPLES, compute
-from pointsman.client import Answer
-from pointsman.client.results import Event, Part
 
 MADE = ("sales.csv", "employees.json")
 GOLD = {"n": 7.5, "all": [["a", 1.0], ["b", 2.0]], "ids": ["x", "y"]}

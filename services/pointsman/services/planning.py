@@ -1,5 +1,5 @@
-"""Which planner and which writer a controller works with: the embedded planner, then a language model
-where one is configured."""
+"""Which planner and which writer a controller works with: the workflow library, the embedded planner, then a
+language model where one is configured."""
 
 import hashlib
 import logging
@@ -16,6 +16,8 @@ from pointsman.router.planning.base import Embedder, Planner, Vectors
 from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
 from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.planning.workflow_match import WorkflowPlanner
+from pointsman.workflows.library import load_library
 
 if TYPE_CHECKING:
     from pointsman.router.planning.llm_answer import Writer
@@ -73,7 +75,8 @@ class WarmPlanner:
 
     def __init__(self, embedder: Embedder, remote: RemoteSettings | None) -> None:
         self._embedded = EmbeddedPlanner(embedder)
-        planners: list[Planner] = [self._embedded]
+        library = WorkflowPlanner(embedder, load_library())
+        planners: list[Planner] = [library, self._embedded]
         if remote is not None:
             from pointsman.router.planning.llm import LLMPlanner  # openai takes a second to import
 

@@ -242,7 +242,11 @@ class Conditions(Predicates):
                 mark.kind != "column"
                 or i in self.marks.used
                 or self.marks.kind(i - 1) == "group"
-                or (self.marks.kind(i - 1) == "function" and not self._counted(i))
+                or (
+                    self.marks.kind(i - 1) == "function"
+                    and not self._counted(i)
+                    and self.marks.items[i - 1].value != "share"
+                )
             ):
                 continue
             truth = self.table.truth_values(mark.links[0].column)

@@ -89,6 +89,7 @@ class Groups(Parts):
             ):
                 self._group_at(i - 1)
                 marks.use(i)
+        self._contrasts()
         compared = any(
             m.word in ("compare", "vs", "versus", "comparison", "compared") for m in marks.items
         )
@@ -96,6 +97,20 @@ class Groups(Parts):
             for condition in self.reading.where:
                 if condition.op == "in" and condition.column is not None:
                     self.reading.group(condition.column)
+
+    def _contrasts(self) -> None:
+        """ "smokers vs non-smokers": yes and no of one column are its groups, for no row can be both."""
+        where = self.reading.where
+        for one in where:
+            truth = next(
+                (self.table.truth_values(c) for c in self.table.columns if c.name == one.column),
+                None,
+            )
+            said = [c.value for c in where if c.column == one.column and c.op == "eq"]
+            if truth is not None and one.column is not None and set(said) == set(truth):
+                self.reading.where = [c for c in where if c.column != one.column]
+                self.reading.group(one.column)
+                return
 
     def _in_group_list(self, i: int) -> bool:
         """ "by category and month": the list that starts at "by" takes its parts in order."""
@@ -178,8 +193,11 @@ class Groups(Parts):
         ):
             return
         for i in self.marks.free("wh"):
-            at = self.marks.next_of(i, "stop")
-            between = {self.marks.word(j) for j in range(i + 1, at)}
+            limited = ("amount",) if i + 1 in self.marks.used else ()
+            at = self.marks.next_of(i, "stop", *limited)
+            between = {
+                self.marks.word(j) for j in range(i + 1, at) if self.marks.kind(j) != "amount"
+            }
             if (
                 self.marks.word(i) in ("which", "what", "whose")
                 and self.marks.kind(at) == "column"

@@ -143,8 +143,13 @@ class Links:
         kept = [link for link in links if link.certainty >= floor]
         return tuple(sorted(kept, key=lambda k: -k.certainty))
 
-    def values(self, words: Sequence[str], written: str) -> tuple[ValueLink, ...]:
-        """Values that a phrase names whole; words that mean nothing by themselves only in exact case."""
+    def values(
+        self, words: Sequence[str], written: str, *, noun: bool = False
+    ) -> tuple[ValueLink, ...]:
+        """Values that a phrase names whole; words that mean nothing by themselves only in exact case.
+
+        noun: the word is known to be a noun ("return" before "rate"), so that it means something.
+        """
         key = plain(" ".join(words))
         found = self._values.get(key, [])
         if not found and key in DEMONYMS:
@@ -159,7 +164,7 @@ class Links:
                 return tuple(found)
         if not found:
             found = self._nearly(key)
-        if len(words) == 1 and (words[0] in STOP or len(words[0]) < 3):
+        if not noun and len(words) == 1 and (words[0] in STOP or len(words[0]) < 3):
             return tuple(v for v in found if v.value == written)
         return tuple(found)
 

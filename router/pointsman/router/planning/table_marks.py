@@ -35,6 +35,7 @@ _TOKEN = re.compile(
     r"\"[^\"]{1,200}\"|“[^”]{1,200}”|(?<!\w)'[^']{1,200}'(?!\w)|>=|<=|!=|<>|==|[<>=≥≤%]|[,;]"
     r"|[^\W_]+(?:[_.@'’&-][^\W_]+)*_?"
 )
+RATES = frozenset("rate rates ratio".split())
 LONGEST = 6
 
 
@@ -185,7 +186,8 @@ def _phrase(
     if "," in words or ";" in words:
         return _separator(part[0]) if len(part) == 1 else None
     operation = _operation(phrase, start, end)
-    values = links.values(words, written)
+    rated = bool(after) and after[0].lower in RATES
+    values = links.values(words, written, noun=rated)
     columns = links.columns(words, 0.7) if _may_be_column(words) else ()
     exact = bool(columns) and columns[0].certainty >= 0.95
     if exact and not (operation and _is_operation_here(operation, columns, before, after, links)):

@@ -1,5 +1,8 @@
 """Reads one question about a table from beginning to end."""
 
+from pointsman.router.planning.table_context import NUMERIC, TEMPORAL
+from pointsman.router.planning.table_groups import COMMON
+from pointsman.router.planning.table_marks import RATES
 from pointsman.router.planning.table_ranking import Ranking
 from pointsman.router.planning.table_reading import Reading
 from pointsman.router.planning.table_words import stem
@@ -16,6 +19,7 @@ class Reader(Ranking):
         self.reading.missing = self.conditions.missing
         self.reading.where = [c for c in found if c.column is not None and c.function is None]
         self.reading.having = [c for c in found if c.column is None or c.function is not None]
+        self._rates()
         self._sorts()
         self._groups()
         self._splits()
@@ -53,7 +57,7 @@ class Reader(Ranking):
                 "limit",
                 "sample",
                 "random",
-            )
+            ) or self._numbers_the_asked(i)
             if (
                 marks.kind(before) == "superlative"
                 or marks.kind(after) == "superlative"
@@ -63,7 +67,19 @@ class Reader(Ranking):
                 if not 0 < mark.value.value <= 1_000_000 or marks.kind(i - 1) == "comparison":
                     continue
                 self.reading.limit = int(mark.value.value)
-                marks.use(i, before if lead and marks.kind(before) != "superlative" else i)
+                marks.use(
+                    i, before if lead and marks.kind(before) not in ("superlative", "wh") else i
+                )
+
+    def _numbers_the_asked(self, i: int) -> bool:
+        """ "which three regions", "the two products with the most ...": how many of the ranked are wanted."""
+        marks = self.marks
+        asks = marks.word(i - 1) in ("which", "what", "whose", "the")
+        ranked = any(m.kind == "superlative" or m.word in COMMON for m in marks.items[i:])
+        noun = marks.kind(i + 1) == "rows" or (
+            marks.kind(i + 1) == "column" and marks.links(i + 1)[0].column.type not in NUMERIC
+        )
+        return asks and ranked and noun
 
     def _charts(self) -> None:
         for i in self.marks.free("chart"):
@@ -144,9 +160,25 @@ class Reader(Ranking):
         else:
             self.reading.measure("count", None)
 
+    def _rates(self) -> None:
+        """ "return rate", "churn rates": the share of the rows that meet the condition before the word."""
+        for i, mark in enumerate(self.marks.items):
+            condition = i - 1 in self.marks.used and self.marks.kind(i - 1) in ("value", "column")
+            if mark.word in RATES and i not in self.marks.used and condition:
+                self.reading.measure("share", None)
+                self.marks.use(i)
+
     def _share(self, i: int) -> None:
-        self.reading.measure("share", None)
+        """ "share of orders" is one of rows, "share of revenue" one of a sum."""
         at = self.marks.next_of(i, "stop")
+        free = self.marks.kind(at) == "column" and at not in self.marks.used
+        link = self.numeric(self.marks.links(at)) if free else None
+        own = self.links.is_own_row_noun(self.marks.word(at))
+        if link is not None and not own and self.table.truth_values(link.column) is None:
+            self.marks.use(at, certainty=link.certainty)
+            self.reading.measure("share_of_sum", link.column.name)
+            return
+        self.reading.measure("share", None)
         if self.marks.kind(at) == "rows":
             self.marks.use(at)
 
@@ -283,7 +315,21 @@ class Reader(Ranking):
     def _shares(self) -> None:
         """A share asks how many of the rows meet the one condition: it must not filter before counting."""
         reading = self.reading
-        if ("share", None) in reading.measures and reading.where and not reading.groups:
-            reading.share_of = reading.where.pop()
-            if reading.share_of.column is not None and reading.share_of.op in ("eq", "in", "ne"):
-                reading.group(reading.share_of.column)
+        dates = {c.name for c in self.links.typed(TEMPORAL)}
+        if any(f == "share_of_sum" for f, _ in reading.measures) and not reading.groups:
+            reading.base = [c for c in reading.where if c.column in dates]
+            reading.where = [c for c in reading.where if c.column not in dates]
+        if ("share", None) not in reading.measures or not reading.where or reading.any_of:
+            return
+        asked = [c for c in reading.where if c.column not in dates]
+        if not asked and not reading.groups:
+            asked = reading.where
+        chosen = asked[-1] if asked else None
+        reading.base = [c for c in reading.where if c is not chosen]
+        reading.where = [chosen] if chosen else []
+        if chosen is None or reading.groups:
+            return
+        if chosen.column is not None and chosen.op in ("eq", "in", "ne"):
+            reading.group(chosen.column)
+            reading.share_of, reading.where = chosen, reading.base
+            reading.base = []

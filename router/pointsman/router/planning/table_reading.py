@@ -31,6 +31,8 @@ class Reading:
     distinct: bool = False
     any_of: bool = False
     share_of: Condition | None = None
+    base: list[Condition] = field(default_factory=list)
+    """Conditions on the rows that a share is taken of."""
     missing: str | None = None
 
     @property
@@ -122,6 +124,8 @@ def measure_name(function: str, column: str | None) -> str:
     """The name of a measure's column in the result."""
     if column is None:
         return function
+    if function == "share_of_sum":
+        return f"share of {column}"
     return f"distinct {column}" if function == "count_distinct" else f"{function} of {column}"
 
 

@@ -19,7 +19,7 @@ _ABOUT_TABLE: tuple[tuple[str, str], ...] = (
     ("size", r"\bhow\s+(?:many\s+(?:rows?\s+and\s+columns?|columns?(?:\s+and\s+rows?)?)\b|(?:big|large|long)\s+is\b)|\bnumber\s+of\s+columns\b"),
     ("columns", r"\b(?:what|which|list|show|name)\b.{0,24}\b(?:columns|fields|headers|variables)\b(?!\s+(?:is|has|with)\b)|\bcolumn\s+names\b|\bschema\b"),
     ("correlate", r"\bcorrelat\w*\b|\brelationship\s+between\b|\brelated\s+to\s+each\s+other\b"),
-    ("outliers", r"\boutliers?\b|\banomal(?:y|ies|ous)\b|\bunusual(?:ly)?\b|\bextreme\s+values?\b"),
+    ("outliers", r"\boutliers?\b|\banomal(?:y|ies|ous)\b|\bunusual(?:ly)?\b|\b(?:extreme|weird|odd|strange|suspicious|abnormal|implausible|surprising)(?:ly\s+(?:high|low|large|small))?\s+(?:values?|numbers?|figures?|readings?|entr(?:y|ies)|data\s*points?)\b"),
     ("duplicates", r"\bduplicate[sd]?\b|\bdoubles\b|\brepeated\s+(?:rows|records|entries)\b"),
     ("describe", r"\bdescribe\b|\b(?:summary\s+)?statistics\b|\bstats\b|\b(?:overview|profile)\s+of\b|\bsummar(?:y|i[sz]e)\b.{0,16}\b(?:table|dataset|data|columns?|file|csv)\b"),
 )  # fmt: skip
@@ -138,6 +138,9 @@ def _aggregated(reading: Reading) -> list[Step]:
         arguments["by"] = [
             {"column": c, "grain": g} if g else {"column": c} for c, g in reading.groups
         ]
+    if reading.base:
+        base = {"where": [c.to_json() for c in reading.base]}
+        steps.append(Step("table.filter", base, "Keep rows where " + _said(reading.base)))
     if reading.where and reading.any_of and len(reading.where) > 1:
         steps.append(
             Step(

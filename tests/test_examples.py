@@ -1,7 +1,6 @@
 """The examples are what they say, the right answers follow from them, and each check can fail."""
 
 import copy
-import csv
 import hashlib
 import json
 import shutil
@@ -19,14 +18,15 @@ sys.path.append(str(Path(__file__).parents[1]))  # benchmarks are no part of wha
 
 from benchmarks.requests import requests
 from benchmarks.requests.checks import CHECKS, PNG, Seen, known, wrong
-from benchmarks.requests.gold import EXAMPLES, compute
+from benchmarks.requests.gold import EXAMPLES, compute, rows
 
 MADE = ("sales.csv", "employees.json")
 GOLD = {"n": 7.5, "all": [["a", 1.0], ["b", 2.0]], "ids": ["x", "y"]}
 
 
 def table(columns: list[str], *rows: list[Any]) -> Part:
-    value = {"kind": "table", "columns": [{"name": c, "type": "text"} for c in columns]}
+    value: dict[str, Any] = {"kind": "table"}
+    value["columns"] = [{"name": c, "type": "text"} for c in columns]
     return Part("t", "t", "table", value | {"rows": list(rows), "row_count": len(rows)})
 
 
@@ -171,11 +171,11 @@ def test_the_made_up_examples_are_made_again_to_the_letter(tmp_path: Path) -> No
 
 
 def test_the_examples_hold_what_their_page_says() -> None:
-    reviews = list(csv.DictReader((EXAMPLES / "reviews.csv").open(encoding="utf-8")))
+    reviews = rows("reviews.csv")
     assert len(reviews) == 160
     assert list(reviews[0]) == ["id", "product", "text"]
-    assert len(list(csv.DictReader((EXAMPLES / "tickets.csv").open(encoding="utf-8")))) == 20
-    assert len(list(csv.DictReader((EXAMPLES / "sales.csv").open(encoding="utf-8")))) == 400
+    assert len(rows("tickets.csv")) == 20
+    assert len(rows("sales.csv")) == 400
     assert len(json.loads((EXAMPLES / "employees.json").read_text())) == 60
     assert len(list((EXAMPLES / "notes").iterdir())) == 8
     page = (EXAMPLES / "README.md").read_text()

@@ -23,8 +23,8 @@ ANGRY = ("T03", "T09", "T11", "T18")
 Row = dict[str, Any]
 
 
-def rows(name: str) -> list[Row]:
-    with (EXAMPLES / name).open(newline="", encoding="utf-8") as lines:
+def rows(name: str, folder: Path = EXAMPLES) -> list[Row]:
+    with (folder / name).open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
 
 
@@ -85,7 +85,7 @@ def of_employees() -> dict[str, Any]:
 
 def of_reviews() -> dict[str, Any]:
     reviews = rows("reviews.csv")
-    ratings = {r["id"]: float(r["rating"]) for r in csv.DictReader((HERE / "ratings.csv").open())}
+    ratings = {r["id"]: float(r["rating"]) for r in rows("ratings.csv", HERE)}
     return {
         "reviews": len(reviews),
         "reviews_negative": sorted(k for k, v in ratings.items() if v <= -0.5),
@@ -138,7 +138,7 @@ def of_weather() -> dict[str, Any]:
 def of_budget() -> dict[str, Any]:
     from openpyxl import load_workbook
 
-    sheet = load_workbook(EXAMPLES / "budget.xlsx", read_only=True)["Budget"]
+    sheet = load_workbook(EXAMPLES / "budget.xlsx")["Budget"]
     lines = [list(r) for r in sheet.iter_rows(min_row=2, values_only=True)]
     spent = {team: sum(r[3] for r in lines if r[0] == team) for team in {r[0] for r in lines}}
     return {

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.requests.baseline import measured
 from benchmarks.requests.checks import Seen, wrong
 from benchmarks.requests.gold import EXAMPLES, compute
 from pointsman.client import Client, PointsmanClientError
@@ -76,14 +77,18 @@ def main(arguments: list[str]) -> dict[str, object]:
         for request in chosen:
             verdicts.append(tried(client, request, gold))
             told(verdicts[-1], verbose=given.verbose)
+    simple = measured(chosen, gold)
+    alone = Counter(r["kind"] for r in chosen if not simple[r["id"]][1])
     asked = Counter(v.kind for v in verdicts)
     right = Counter(v.kind for v in verdicts if not v.why)
     print()
+    print(f"{'kind':14} right         nearest capability alone")
     for kind, number in asked.items():
-        print(f"{kind:14} {right[kind]} of {number}")
-    print(f"{right.total()} of {len(verdicts)} right")
+        print(f"{kind:14} {right[kind]} of {number:2}       {alone[kind]} of {number}")
+    print(f"{right.total()} of {len(verdicts)} right; nearest capability alone {alone.total()}")
     return {
         "right": right.total(),
+        "baseline_right": alone.total(),
         "requests": len(verdicts),
         "wrong": {v.id: v.why for v in verdicts if v.why},
         "seconds": {v.id: round(v.seconds, 3) for v in verdicts},

@@ -49,7 +49,7 @@ class Case:
 def cases() -> Iterator[Case]:
     content = yaml.safe_load((Path(__file__).parent / "table_questions.yaml").read_text("utf-8"))
     tables = {name: _table(t) for name, t in content["tables"].items()}
-    for part in ("held", "fresh", "fresh_two", "fresh_three", "fresh_four", "developed"):
+    for part in ("held", "fresh", "fresh_two", "fresh_three", "fresh_four", "developed", "asked"):
         for name, questions in content[part].items():
             for c in questions:
                 yield Case(
@@ -176,8 +176,8 @@ async def main(embedder: Any) -> None:
             print(  # noqa: T201
                 f"{'ok ' if right else 'BAD'} {case.part[0]} {case.question}\n      want {case.answer or case.missing or 'weak'}\n      got  {got}"
             )
-    for part, right in counts.items():
-        print(part, f"{sum(right)} of {len(right)}")  # noqa: T201
+    for part, outcomes in counts.items():
+        print(part, f"{sum(outcomes)} of {len(outcomes)}")  # noqa: T201
 
 
 if __name__ == "__main__":

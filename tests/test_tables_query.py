@@ -371,3 +371,43 @@ def test_capabilities_form_a_catalog_and_speak_for_themselves() -> None:
         assert 8 <= len(made.examples) <= 15, made.name
         assert made.composition, made.name
         assert all(s.get("description") for s in made.properties.values()), made.name
+
+
+RETURNS = Table.of(
+    [("region", "text"), ("paid", "number"), ("status", "text")],
+    [
+        ["North", 10.0, "returned"],
+        ["North", 30.0, "kept"],
+        ["South", 20.0, "kept"],
+        ["South", 20.0, "kept"],
+        ["West", 20.0, "returned"],
+    ],
+)
+RETURNED = [{"column": "status", "op": "eq", "value": "returned"}]
+
+
+def test_a_share_with_conditions_is_the_rate_within_each_group(files: LocalFiles) -> None:
+    measures = [{"fn": "share"}, {"fn": "count"}, {"fn": "sum", "column": "paid"}]
+    by = [{"column": "region"}]
+    made = table(files, tables_stats.aggregate, RETURNS, measures=measures, by=by, where=RETURNED)
+    assert made.rows == (
+        ("West", 100.0, 1, 20.0),
+        ("North", 50.0, 1, 10.0),
+        ("South", 0.0, 0, None),
+    )
+
+
+def test_a_share_of_a_sum_is_each_groups_part_of_it(files: LocalFiles) -> None:
+    measures = [{"fn": "share_of_sum", "column": "paid"}]
+    by = [{"column": "region"}]
+    made = table(files, tables_stats.aggregate, RETURNS, measures=measures, by=by)
+    assert made.columns[1].name == "share of paid"
+    assert made.rows == (("North", 40.0), ("South", 40.0), ("West", 20.0))
+    kept = table(files, tables_stats.aggregate, RETURNS, measures=measures, where=RETURNED)
+    assert kept.rows == ((30.0,),)
+
+
+def test_a_share_of_a_sum_needs_numbers(files: LocalFiles) -> None:
+    measures = [{"fn": "share_of_sum", "column": "region"}]
+    with pytest.raises(BadArguments):
+        table(files, tables_stats.aggregate, RETURNS, measures=measures)

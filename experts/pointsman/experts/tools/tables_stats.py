@@ -13,7 +13,9 @@ from pointsman.experts.tools.tables_query import PRIOR, limit_clause
 from pointsman.router.errors import BadArguments
 from pointsman.router.values import TABLE, Column, ColumnType, Table
 
-Fn = Literal["count", "count_distinct", "sum", "mean", "median", "min", "max", "std", "share"]
+Fn = Literal[
+    "count", "count_distinct", "sum", "mean", "median", "min", "max", "std", "share", "share_of_sum"
+]
 Grain = Literal["year", "quarter", "month", "week", "day", "weekday", "hour"]
 NUMERIC: Final = ("integer", "number", "boolean")
 
@@ -118,18 +120,18 @@ class _Output(BaseModel):
         "total revenue",
         "average price per category",
         "how many orders per month",
-        "count the tickets by status",
         "what is the highest salary in each department",
         "sum of amount by region and year",
         "median age of the customers",
         "what percentage of reviews is negative",
+        "return rate by product",
+        "what share of the revenue comes from each region",
         "number of different customers",
         "which country has the most sales",
         "break the costs down by quarter",
         "on which weekday do we get the most calls",
         "how many rows are there",
         "top five products by total quantity",
-        "mean score per group",
     ],
     composition=[
         "after table.read; conditions can be given here instead of a table.filter before it",
@@ -152,10 +154,14 @@ def aggregate(
     """Calculates counts, sums, means, medians, extremes, deviations or shares, in all or by groups.
 
     Groups are values of columns, or years, quarters, months, weeks, days, weekdays or hours of a date.
+    A share is a percentage of rows: with groups only, each group's part of all rows; with conditions only,
+    the rows that meet them out of all; with both, the rate within each group, so the rows of the group that
+    meet the conditions out of all of the group. A share_of_sum is a percentage of a column's sum over the
+    rows that meet the conditions: each group's part of it; without groups, their part of the sum of all rows.
 
     Args:
         table: the table.
-        measures: what to calculate, each a function and mostly a column; share is the percentage of rows.
+        measures: what to calculate, each a function and mostly a column.
         by: columns to group by, for dates with a grain.
         where: conditions on the rows that count.
         sort: column of the result to order by; else by time, or by the first measure.
@@ -164,14 +170,15 @@ def aggregate(
     """
     condition, values = where_clause(table, where or [])
     groups = [_group(table, g) for g in by or []]
-    figures = [_figure(table, m, bool(groups)) for m in measures or [Measure(fn="count")]]
+    whole = _looks_at_all_rows(measures, grouped=bool(groups), conditions=bool(where))
+    figures = [_figure(table, m, bool(groups), whole) for m in measures or [Measure(fn="count")]]
     outputs = [*groups, *figures]
     names = unique([o.name for o in outputs])
     keys = list(dict.fromkeys(k for g in groups for k in (g.sql, g.order)))
     sql = (
         f"SELECT {', '.join(f'{o.sql} AS o{i}' for i, o in enumerate(outputs))} "
         f"FROM (SELECT *, ({condition}) AS kept FROM t) "
-        f"{'WHERE kept' if groups or not _has_share(measures) else ''}"
+        f"{'' if whole else 'WHERE kept'}"
         f"{' GROUP BY ' + ', '.join(keys) if keys else ''}"
     )
     if groups:
@@ -188,8 +195,10 @@ def aggregate(
     return Done(made.to_json(), rows + shown)
 
 
-def _has_share(measures: list[Measure]) -> bool:
-    return any(m.fn == "share" for m in measures)
+def _looks_at_all_rows(measures: list[Measure], *, grouped: bool, conditions: bool) -> bool:
+    """Whether rows that do not meet the conditions count too: those that a share is of."""
+    shares = {m.fn for m in measures} & {"share", "share_of_sum"}
+    return bool(shares) if not grouped else conditions and "share" in shares
 
 
 def _group(table: Table, group: Group) -> _Output:
@@ -213,19 +222,19 @@ def _group(table: Table, group: Group) -> _Output:
     )
 
 
-def _figure(table: Table, measure: Measure, grouped: bool) -> _Output:
+def _figure(table: Table, measure: Measure, grouped: bool, whole: bool) -> _Output:
     place = None if measure.column is None else column_of(table, measure.column)
-    if place is None:
-        name, type, sql = _of_rows(measure.fn, grouped)
+    if place is None or measure.fn == "share":
+        name, type, sql = _of_rows(measure.fn, grouped and not whole)
     else:
-        name, type, sql = _of_column(measure.fn, table.columns[place], place, grouped)
-    if not grouped:
+        name, type, sql = _of_column(measure.fn, table.columns[place], place, grouped, whole)
+    if whole:
         sql = _only_kept(sql, place)
     return _Output(name=measure.name or name, type=type, sql=sql, order=sql, source=place)
 
 
 def _only_kept(sql: str, place: int | None) -> str:
-    """Without groups all rows are looked at, for a share of them; the rest counts those that are kept."""
+    """Where all rows are looked at, for a share of them, the rest counts those that are kept."""
     if sql.startswith("SHARE"):
         return sql.removeprefix("SHARE ")
     if place is None:
@@ -244,10 +253,10 @@ def _of_rows(fn: Fn, grouped: bool) -> tuple[str, ColumnType, str]:
     raise BadArguments(f"{fn} needs a column; say of which column it is to be taken")
 
 
-def _of_column(fn: Fn, column: Column, place: int, grouped: bool) -> tuple[str, ColumnType, str]:
+def _of_column(
+    fn: Fn, column: Column, place: int, grouped: bool, whole: bool
+) -> tuple[str, ColumnType, str]:
     cell = f"c{place}"
-    if fn == "share":
-        return _of_rows(fn, grouped)
     if fn == "count":
         return "count", "integer", f"count({cell})"
     if fn == "count_distinct":
@@ -261,6 +270,8 @@ def _of_column(fn: Fn, column: Column, place: int, grouped: bool) -> tuple[str, 
             "count it, or take a column with numbers"
         )
     number = f"CAST({cell} AS DOUBLE)"
+    if fn == "share_of_sum":
+        return f"share of {column.name}", "number", _share_of_sum(cell, number, grouped, whole)
     if fn == "sum":
         if column.type == "number":
             return name, "number", rounded_sum(cell)
@@ -270,6 +281,14 @@ def _of_column(fn: Fn, column: Column, place: int, grouped: bool) -> tuple[str, 
     if fn == "median":
         return name, "number", rounded(f"median({number})", 15)
     return name, "number", rounded(f"stddev_samp({number})")
+
+
+def _share_of_sum(cell: str, number: str, grouped: bool, whole: bool) -> str:
+    if grouped:
+        share = f"100.0 * fsum({number}) / nullif(sum(fsum({number})) OVER (), 0)"
+        return f"round({share}, 2)"
+    part = f"fsum(CASE WHEN kept THEN {number} END)"
+    return f"SHARE round(100.0 * coalesce({part}, 0) / nullif(fsum({number}), 0), 2)"
 
 
 def _holds(type: ColumnType) -> str:

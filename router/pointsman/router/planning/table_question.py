@@ -110,7 +110,10 @@ def _asked_for(marks: Marks, leftover: tuple[str, ...]) -> str | None:
         if (
             marks.kind(before)
             in ("function", "group", "superlative", "comparison", "wh", "not", "missing", "chart")
-            or (marks.kind(marks.next_of(i, "stop")) in ("group", "comparison", "grain"))
+            or (
+                marks.kind(marks.next_of(i, "stop"))
+                in ("group", "comparison", "grain", "superlative")
+            )
             or (mark.value[:1].isupper() and i > 0)
         ):
             return str(mark.word)

@@ -16,12 +16,35 @@ class Ranking(Groups):
     """Takes superlatives out of the marks: what is ranked, by which column, which way."""
 
     def _superlatives(self) -> None:
+        self._first_or_last()
         for i in self.marks.free("superlative"):
             self._superlative(i)
         for i, mark in enumerate(self.marks.items):
             if mark.word in COMMON and i not in self.marks.used:
                 self.marks.use(i)
                 self._common(i)
+
+    def _first_or_last(self) -> None:
+        """ "who joined first", "the last person to be hired": the row at the end of a date that is named."""
+        marks = self.marks
+        for i, mark in enumerate(marks.items):
+            beside = (marks.kind(i - 1), marks.kind(i + 1))
+            if mark.word not in ("first", "last") or i in marks.used or "amount" in beside:
+                continue
+            if self.reading.groups or self.reading.sort or mark.kind not in ("stop", "word"):
+                continue
+            for at in marks.free("column"):
+                dated = next((k for k in marks.links(at) if k.column.type in TEMPORAL), None)
+                if dated is not None and not self._named_rows(at):
+                    marks.use(i, at)
+                    self.reading.sort = dated.column.name
+                    self.reading.descending, self.reading.ordered = mark.word == "last", True
+                    self.reading.limit = self.reading.limit or 1
+                    return
+
+    def _named_rows(self, at: int) -> bool:
+        """Whether a mark is the rows' noun rather than a column: "order" of orders with an order date."""
+        return self.links.is_own_row_noun(self.marks.word(at))
 
     def _common(self, i: int) -> None:
         at = self.marks.next_of(i, "stop")
@@ -63,6 +86,7 @@ class Ranking(Groups):
         dated = (
             next((k for k in marks.items[following].links if k.column.type in TEMPORAL), None)
             if marks.kind(following) == "column"
+            and not (word in SIZES and self.links.is_row_noun(marks.word(following)))
             else None
         )
         if link is not None:
@@ -179,9 +203,13 @@ class Ranking(Groups):
         self.reading.descending, self.reading.ordered = descending, True
         if self._functions_before(i):
             return
+        noun = self.marks.word(following)
         rows = self.marks.kind(following) == "rows" or (
             self.marks.kind(following) == "column"
-            and self.links.is_own_row_noun(self.marks.word(following))
+            and (
+                self.links.is_own_row_noun(noun)
+                or (self.links.is_row_noun(noun) and self._dates_only(following))
+            )
         )
         self._ranked_noun(following, rows)
         column = None if self.reading.measures else self._ranking_column(i)
@@ -193,6 +221,10 @@ class Ranking(Groups):
             self.reading.sort = column.name if column else None
             if column is not None:
                 self.reading.limit = self.reading.limit or 1
+
+    def _dates_only(self, at: int) -> bool:
+        """ "order" of purchases with an order date: as a column it would only be a date."""
+        return all(k.column.type in TEMPORAL for k in self.marks.links(at))
 
     def _ranked_noun(self, at: int, rows: bool) -> None:
         """The noun after a superlative: counted rows, or a column to group by or to count the values of."""

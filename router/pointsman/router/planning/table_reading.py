@@ -12,6 +12,9 @@ from pointsman.router.planning.table_words import (
 )
 from pointsman.router.values import Column
 
+TRAILING = frozenset(("on average", "in total", "in all", "altogether", "overall", "combined"))
+"""Functions that stand after what they are taken of: "most visits on average"."""
+
 
 @dataclass(slots=True)
 class Reading:
@@ -91,6 +94,11 @@ class Parts:
         )
 
     def _total_or_mean(self, column: Column) -> str:
+        """What a number is taken together by: what the question says after it, else by its kind."""
+        for i in self.marks.free("function"):
+            if self.marks.word(i) in TRAILING:
+                self.marks.use(i)
+                return str(self.marks.items[i].value)
         return (
             "mean"
             if set(split_name(column.name)) & AVERAGED and "amount" not in column.name

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from pointsman.router.planning.table_conditions import Condition
-from pointsman.router.planning.table_context import Step, TableContext
-from pointsman.router.planning.table_links import Links
-from pointsman.router.planning.table_marks import Marks
+from pointsman.router.planning.table_context import NUMERIC, Step, TableContext
+from pointsman.router.planning.table_links import Link, Links
+from pointsman.router.planning.table_marks import Mark, Marks
 from pointsman.router.planning.table_reading import Reading, measure_json, measure_name
 
 _WORDS = {
@@ -41,7 +41,7 @@ def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> t
             link.column.name
             for m in marks.items
             if m.kind == "column"
-            for link in [next((k for k in m.links if k.column.type in ("integer", "number")), None)]
+            for link in [_measured(m, links)]
             if link is not None
         ]
         step = _table_step(kind, [c.name for c in named], numeric, links)
@@ -53,6 +53,14 @@ def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> t
                 marks.use(i)
         return (step,)
     return ()
+
+
+def _measured(mark: Mark, links: Links) -> Link | None:
+    """The number that a mark names; no identifier is one."""
+    return next(
+        (k for k in mark.links if k.column.type in NUMERIC and not links.is_identifier(k.column)),
+        None,
+    )
 
 
 def _table_step(kind: str, named: list[str], numeric: list[str], links: Links) -> Step | None:

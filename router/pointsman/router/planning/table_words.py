@@ -33,7 +33,7 @@ ABBREVIATIONS: dict[str, str] = {
 CONCEPTS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
-    revenue selling sales turnover income amount total earnings takings proceeds value spend spent spending expenditure paid sum cost sold sell earn earned earning worth money
+    revenue selling sales turnover income amount total earnings takings proceeds value spend spent spending expenditure paid sum cost sold sell earn earned earning worth money brought bring brings generated generate generates
     price cost fare fee charge tariff expensive cheap priced rate amount
     salary pay wage compensation remuneration income earn earned earning paid earnings
     quantity selling units unit pieces items volume count sold sell number bought
@@ -167,7 +167,7 @@ def _superlatives() -> dict[str, Superlative]:
 SUPERLATIVES = _superlatives()
 # "most expensive", "least popular": the adjective after most/least names the concept.
 ADJECTIVES = {
-    "expensive": ("price", "fare", "cost"), "costly": ("price", "cost"), "recent": ("date", "created"),
+    "recently": ("date", "created"), "expensive": ("price", "fare", "cost"), "costly": ("price", "cost"), "recent": ("date", "created"),
     "experienced": ("experience",), "profitable": ("profit",), "populous": ("population",),
     "valuable": ("value", "price"), "urgent": ("priority",), "productive": ("output", "revenue"),
     "crowded": ("capacity",), "spacious": ("area",), "humid": ("humidity",),
@@ -297,7 +297,7 @@ STOP = frozenset(
     how why can could would should will shall may might must please show give tell list find get see let want need like look know display
     return fetch print provide only just also then now as than so if any some all every entire whole following
     about into out up down off through during within via s 're 'm 've 'd ll am not but value values column columns
-    came come comes coming made make makes got go goes going belong belonging take took taken used use using
+    came come comes coming came bring brings brought generate generates generated get gets getting made make makes got go goes going belong belonging take took taken used use using
     exist exists happened happen happens took place compare comparison versus vs against between each per by
     having named called respectively overall me us one ones thing things kind question answer calculate compute work
     say says called ok hi hello thanks thank much many lot great us during ever still currently current back since

@@ -140,14 +140,16 @@ async def _all(
     found: dict[tuple[str, str, str | None], Found] = {}
     for place, ((file, text), own) in enumerate(zip(documents, whose, strict=True)):
         written = patterns.mentions_in(text, sorted(WRITTEN))
-        spans = [(m.start, m.end) for m in written]
+        taken = bytearray(len(text))
+        for mention in written:
+            taken[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
         every = [
             (m.type, m.start, m.end, m.value, m.normalized) for m in written if m.type in wanted
         ]
         every += [
             (n.kind, n.start, n.end, n.value, None)
             for n in own
-            if n.kind in wanted and not any(s < n.end and n.start < e for s, e in spans)
+            if n.kind in wanted and not any(taken[n.start : n.end])
         ]
         for kind, start, end, value, normalized in every:
             key = (kind, (normalized or value).casefold(), file)

@@ -135,6 +135,7 @@ class NameReader:
 def _runs(text: str) -> list[tuple[int, int]]:
     """Runs of capitalised words that may be names, without what only begins a sentence."""
     found: list[tuple[int, int]] = []
+    small = {w for w in re.findall(r"\w+", text) if w.islower()}
     for match in RUN.finditer(text):
         start, end = match.span()
         if text[end - 1] == "." and not re.search(
@@ -142,7 +143,7 @@ def _runs(text: str) -> list[tuple[int, int]]:
         ):
             end -= 1
         start, end = _trimmed(text, start, end)
-        if start < end and not _only_begins(text, start, end):
+        if start < end and not _only_begins(text, start, end, small):
             found.append((start, end))
     return found
 
@@ -170,7 +171,7 @@ def _without_office(text: str, start: int, end: int) -> tuple[int, int]:
         and not HEAD.match(head.group(1))
     ):
         start += head.end()
-    after = re.match(r"\s+(?:plc|plc\.|e\.V\.|a\.s\.)(?!\w)", text[end:])
+    after = re.match(r"\s+(?:plc|plc\.|e\.V\.|a\.s\.)(?!\w)", text[end : end + 10])
     return start, end + (after.end() if after else 0)
 
 
@@ -179,18 +180,20 @@ def _ordinary(word: str) -> bool:
     return plain in NOT_NAMES or (len(plain) < 2 and not re.fullmatch(r"[A-Z]\.", word))
 
 
-def _only_begins(text: str, start: int, end: int) -> bool:
+def _only_begins(text: str, start: int, end: int, small: set[str]) -> bool:
     """A single word at the beginning of a sentence that is written small elsewhere, or is no name alone."""
     value = text[start:end]
     if " " in value or value.isupper():
         return False
-    before = text[:start].rstrip(" \t\"'“‘(*#>-•")
-    begins = not before or (before[-1] in ".!?:;\n" and not TITLED.search(text[:start]))
+    before = text[max(0, start - 80) : start].rstrip(" \t\"'“‘(*#>-•")
+    begins = not before or (before[-1] in ".!?:;\n" and not TITLED.search(before + " "))
     if not begins:
         return False
-    if re.search(rf"(?<!\w){re.escape(value.lower())}(?!\w)", text):
+    if value.lower() in small:
         return True
-    return not AFTER_PERSON.match(text[end:]) or bool(re.search(r"(?:ing|ed|ly|s)$", value))
+    return not AFTER_PERSON.match(text[end : end + 40]) or bool(
+        re.search(r"(?:ing|ed|ly|s)$", value)
+    )
 
 
 def _judged(text: str, start: int, end: int, near: dict[str, dict[str, float]]) -> Name | None:

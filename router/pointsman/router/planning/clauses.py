@@ -68,7 +68,7 @@ POLITE = re.compile(
     re.IGNORECASE,
 )
 SHOWING = re.compile(
-    r"^(?:(?:give|tell|show|send|get|bring|provide|let)\s+(?:me|us)(?:\s+know)?|(?:i|we)(?: also)? (?:want|need|would like)|return|report|present|display|output|list out)\b[\s,:]*(?:with\s+)?",
+    r"^(?:gimme|lemme (?:see|know)|(?:give|tell|show|send|get|bring|provide|let)\s+(?:me|us)(?:\s+know)?|(?:i|we)(?: also)? (?:want|need|would like)|return|report|present|display|output|list out)\b[\s,:]*(?:with\s+)?",
     re.IGNORECASE,
 )
 

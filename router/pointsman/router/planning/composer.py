@@ -22,7 +22,7 @@ from pointsman.router.planning.date_questions import date_question
 from pointsman.router.planning.draft import Draft, Value, context_of, prose_column
 from pointsman.router.planning.lists import limit
 from pointsman.router.planning.mentions import Mentions, meant_by_kind
-from pointsman.router.planning.retrieval import Hit, Retrieval
+from pointsman.router.planning.retrieval import Hit, Retrieval, stems
 from pointsman.router.planning.table_context import TableContext
 from pointsman.router.planning.table_question import TableQuestion, understand
 from pointsman.router.values import Column, FileProfile, Quantity, kinds_of
@@ -713,6 +713,12 @@ def _by_sentiment(question: TableQuestion) -> TableQuestion:
     return replace(question, steps=tuple(steps))
 
 
+def _counts_each(text: str) -> bool:
+    """ "count them", "how many fall in each": how many there are of each label."""
+    short = len(text.split()) <= 12 and re.search(r"\b(?:each|per|every)\b", text, re.IGNORECASE)
+    return bool(PLAIN_COUNT.match(text) or (short and EACH.search(text)))
+
+
 def _groups(question: TableQuestion) -> bool:
     return any(len(s.arguments.get("by", ())) > 0 for s in question.steps)
 
@@ -758,11 +764,11 @@ def _columns_for(
     """Parameters that name columns, filled with the columns that the clause names."""
     if source is None or source.table is None:
         return {}
-    said = re.sub(r"[\s_-]+", " ", text.casefold())
+    said = stems(text.replace("_", " "))
     names = [
         c.name
         for c in source.table.columns
-        if re.search(rf"\b{re.escape(re.sub(r'[ _-]+', ' ', c.name.casefold()))}s?\b", said)
+        if (own := stems(re.sub(r"[_-]+", " ", c.name))) and own <= said
     ]
     found: dict[str, str | list[str]] = {}
     if names and "column" in capability.properties and "columns" not in capability.properties:

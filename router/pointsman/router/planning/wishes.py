@@ -145,7 +145,7 @@ SAYS_ABOUT = re.compile(
 )
 _FORM = r"(?:excel(?: file| sheet| spreadsheet| workbook)?|xlsx(?: file)?|csv(?: file)?|json(?: file)?|parquet(?: file)?|spreadsheet)"
 SAVING = re.compile(
-    rf"\b(?:and\s+)?(?:then\s+)?(?P<verb>save|export|download|store|write|output|give|return|provide)?\b(?P<what>[^.?!]*?)\s*\b(?:as|to|into|in)\s+(?:an?\s+)?(?P<form>{_FORM})(?:\s+(?:named|called)\s+\S+)?\s*[.!?]?$",
+    rf"\b(?:and\s+)?(?:then\s+)?(?P<verb>gimme|save|export|download|store|write|output|give|return|provide)?\b(?P<what>[^.?!]*?)\s*\b(?:as|to|into|in)\s+(?:an?\s+)?(?P<form>{_FORM})(?:\s+(?:named|called)\s+\S+)?\s*[.!?]?$",
     re.IGNORECASE,
 )
 
@@ -162,7 +162,9 @@ def without_saving(text: str) -> str:
         return text
     rest = text[: match.start("form")]
     rest = re.sub(r"\b(?:as|to|into|in)\s+(?:an?\s+)?$", "", rest, flags=re.IGNORECASE)
-    rest = re.sub(r"\b(?:save|export|download|store|write|output)\b", "", rest, flags=re.IGNORECASE)
+    rest = re.sub(
+        r"\b(?:gimme|save|export|download|store|write|output)\b", "", rest, flags=re.IGNORECASE
+    )
     rest = re.sub(
         r"^\W*(?:(?:and|then|please|the|this|that|it|them|these|those|results?|tables?|outcome|everything|me)\b\W*)+$",
         "",

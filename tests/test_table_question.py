@@ -117,3 +117,11 @@ def test_a_bare_comparison_is_of_the_only_number() -> None:
     found = ask("how many jars are over 300", context)
     assert found is not None
     assert short(found.steps) == "agg count where millilitres gt 300"
+
+
+def test_revenue_follows_from_a_price_and_a_quantity() -> None:
+    found = ask("revenue by shop", table("bakery"))
+    assert found is not None
+    query = 'SELECT *, "unit_price" * "pieces" AS "revenue" FROM t'
+    assert found.steps[0].arguments == {"query": query}
+    assert found.missing is None

@@ -58,11 +58,13 @@ class Conditions(Predicates):
         for at in (self.marks.before(index, "stop", "wh", "not", "comparison"), index + 1):
             if 0 <= at < len(self.marks.items):
                 mark = self.marks.items[at]
-                for link in mark.links or self.links.columns((mark.word,), 0.6):
+                candidates = mark.links or self.links.columns((mark.word,), 0.6)
+                for link in candidates:
                     if link.column in dates or (
                         link.column in years and moment.grain in ("year", "decade", "span")
                     ):
-                        self.marks.use(at, certainty=link.certainty)
+                        if link.certainty >= candidates[0].certainty:
+                            self.marks.use(at, certainty=link.certainty)
                         return link.column
         for mark in self.marks.items:
             for link in (

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pointsman.router.planning.base import Embedder
+from pointsman.router.planning.table_computed import with_product
 from pointsman.router.planning.table_context import Step, TableContext, TableQuestion
 from pointsman.router.planning.table_links import Links
 from pointsman.router.planning.table_marks import Marks, content_share, marks_of
@@ -39,7 +40,12 @@ async def understand(
     if not text.strip() or not table.columns or len(text) > MAX_TEXT:
         return None
     links = Links(table)
-    marks = await link_by_meaning(marks_of(text, links, now), links, embedder)
+    marks = marks_of(text, links, now)
+    made = with_product(marks, links, table)
+    if made is not None:
+        table, links = made[0], Links(made[0])
+        marks = marks_of(text, links, now)
+    marks = await link_by_meaning(marks, links, embedder)
     steps = about_table(text, marks, links, table)
     whole = bool(steps)
     missing: str | None = None
@@ -52,6 +58,8 @@ async def understand(
     share, leftover = content_share(marks)
     if not steps or not (whole or _anchored(marks, refers_back)):
         return None
+    if made is not None:
+        steps = (made[1], *steps)
     missing = missing or _asked_for(marks, leftover)
     if missing is None and leftover and all(s.capability == "table.select" for s in steps):
         missing = leftover[-1]

@@ -148,7 +148,9 @@ class Ranking(Groups):
         )
         asked = self._asks_for_rows(i)
         if reading.groups and not grouped_after:
-            reading.measure(self._total_or_mean(column), column.name)
+            extreme = "max" if descending else "min"
+            dated = column.type in TEMPORAL
+            reading.measure(extreme if dated else self._total_or_mean(column), column.name)
             reading.descending, reading.ordered = descending, True
             reading.limit = reading.limit or (None if False else 1)
         elif (named and not asked) or grouped_after:

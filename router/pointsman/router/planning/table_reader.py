@@ -324,12 +324,19 @@ class Reader(Ranking):
         asked = [c for c in reading.where if c.column not in dates]
         if not asked and not reading.groups:
             asked = reading.where
-        chosen = asked[-1] if asked else None
+        chosen = asked[-1 if self._says_of_share() else 0] if asked else None
         reading.base = [c for c in reading.where if c is not chosen]
         reading.where = [chosen] if chosen else []
         if chosen is None or reading.groups:
             return
         if chosen.column is not None and chosen.op in ("eq", "in", "ne"):
             reading.group(chosen.column)
-            reading.share_of, reading.where = chosen, reading.base
-            reading.base = []
+            reading.share_of, reading.where = chosen, []
+
+    def _says_of_share(self) -> bool:
+        """ "share of orders in the North that were returned": the verb says it of the rows before it."""
+        shares = [
+            i for i, m in enumerate(self.marks.items) if m.value == "share" or m.word in RATES
+        ]
+        verbs = ("is", "are", "was", "were", "that", "who", "which", "have", "has")
+        return any(m.word in verbs for m in self.marks.items[shares[0] :]) if shares else False

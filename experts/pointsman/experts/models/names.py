@@ -38,9 +38,10 @@ HEAD = re.compile(
     r"^(?:Isle|Gulf|Cape|Republic|Kingdom|States?|House|Church|Bank|University|Lord|Order)\b"
 )
 BEFORE_PLACE = re.compile(
-    r"\b(?:in|at|near|to|from|towards?|via|across|around|outside|through|visit(?:ed|ing)?|based in|city of|town of|flight to|fly to)\s+(?:the\s+|north(?:ern)?\s+|south(?:ern)?\s+|east(?:ern)?\s+|west(?:ern)?\s+)?$",
+    r"\b(?:in|at|near|via|across|around|outside|through|visit(?:ed|ing)?|based in|city of|town of|flight to|fly to)\s+(?:the\s+|north(?:ern)?\s+|south(?:ern)?\s+|east(?:ern)?\s+|west(?:ern)?\s+)?$",
     re.IGNORECASE,
 )
+TO_OR_FROM = re.compile(r"\b(?:to|from|towards?)\s+$", re.IGNORECASE)
 BEFORE_PERSON = re.compile(
     r"\b(?:dear|hi|hello|by|with|and|tenant|landlord|manager|director|ceo|president|chair\w*|engineer|minister|doctor|analyst|"
     r"author|contact|ask|tell|met|named|called|colleague|friend|husband|wife|son|daughter|signed|mr|ms|mrs)[\s,:]+$",
@@ -208,6 +209,7 @@ def _judged(text: str, start: int, end: int, near: dict[str, dict[str, float]]) 
     score["organization"] += 1.6 if FORM.search(value) else 0.0
     score["location"] += 1.4 if PLACE.search(value) else 0.0
     score["location"] += 0.45 if BEFORE_PLACE.search(before) else 0.0
+    score["location"] += 0.2 if TO_OR_FROM.search(before) else 0.0
     score["person"] += 0.45 if AFTER_PERSON.match(after) else 0.0
     score["person"] += 0.35 if BEFORE_PERSON.search(before) else 0.0
     score["organization"] += 0.4 if BEFORE_FIRM.search(before) else 0.0

@@ -77,7 +77,7 @@ async def count(
         pattern = rf"(?<!\w){re.escape(phrase)}(?!\w)" if phrase[0].isalnum() else re.escape(phrase)
         return Quantity(_decimal(len(re.findall(pattern, body, re.IGNORECASE))), "occurrences")
     counted = {
-        "words": lambda: len(WORD.findall(body)),
+        "words": lambda: sum(any(c.isalnum() for c in w) for w in body.split()),
         "characters": lambda: len(body),
         "lines": lambda: len(body.splitlines()),
         "sentences": lambda: _sentences(body),

@@ -24,7 +24,7 @@ class Cascade:
             whole = not isinstance(proposal.outcome, Refusal) and not proposal.outcome.unserved
             if whole and proposal.confidence >= self._confident:
                 return proposal
-            if best is None or proposal.confidence > best.confidence:
+            if best is None or proposal.confidence >= best.confidence:
                 best = proposal
         assert best is not None, "a cascade needs a planner"
         return best

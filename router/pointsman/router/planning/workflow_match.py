@@ -28,6 +28,8 @@ from pointsman.router.values import FileProfile, Schema
 
 NEAR = 0.7
 """Cosine to the nearest example under which a request is not for the workflow."""
+WHOLE = 0.5
+"""Share of an example's content words that a request must have: "which are negative" asks for a part."""
 NO_WORKFLOW = Refusal("no workflow of the library is meant")
 
 
@@ -66,7 +68,7 @@ class WorkflowPlanner:
         for place, near in await self._nearest(request.text):
             workflow = self._workflows[place]
             considered.append(Considered(f"workflow:{workflow.name}", round(near, 3)))
-            if near < NEAR or not says_nothing_else(request.text, workflow):
+            if near < NEAR or not is_meant(request.text, workflow):
                 continue
             plan = await self._filled(workflow, request, catalog)
             if plan is not None:
@@ -118,6 +120,14 @@ class WorkflowPlanner:
         filled = await fill(request.text, asked, {}, now=request.now, embedder=self._embedder)
         defaults = {n: s["default"] for n, s in schemas.items() if "default" in s}
         return defaults | {n: v for n, v in filled.arguments.items() if n in schemas}
+
+
+def is_meant(text: str, workflow: Workflow) -> bool:
+    """Whether a request asks for the whole of a workflow, and for nothing else."""
+    said = stems(masked(text))
+    wholes = [stems(masked(e)) for e in workflow.examples]
+    whole = any(len(w & said) >= WHOLE * len(w) for w in wholes if w)
+    return whole and says_nothing_else(text, workflow)
 
 
 def says_nothing_else(text: str, workflow: Workflow) -> bool:

@@ -33,13 +33,17 @@ def http(address: str) -> Iterator[httpx.Client]:
 
 
 def events_of(http: httpx.Client, id: str, **options: Any) -> list[dict[str, Any]]:
-    """All events of a stream until the server ends it, each with its SSE id and name."""
+    """All events of a stream until the server ends it, each with its SSE id and name. A stream that does
+    not end fails the test: its heartbeats would hold off the client's own timeout for ever.
+    """
     found: list[dict[str, Any]] = []
+    until = time.monotonic() + 60
     with http.stream("GET", f"/v1/runs/{id}/events", **options) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")
         entry: dict[str, str] = {}
         for line in response.iter_lines():
+            assert time.monotonic() < until, f"the stream does not end after {found[-1:]}"
             if line:
                 name, _, value = line.partition(": ")
                 entry[name] = value
@@ -132,7 +136,9 @@ def test_a_bad_event_id_is_refused(http: httpx.Client) -> None:
 def test_a_cancelled_run_ends_and_cannot_be_cancelled_again(http: httpx.Client) -> None:
     id = run(http, "go slowly")
     with http.stream("GET", f"/v1/runs/{id}/events") as response:
+        until = time.monotonic() + 60
         for line in response.iter_lines():
+            assert time.monotonic() < until, "no task starts"
             if line == "event: task.started":
                 break
     assert http.post(f"/v1/runs/{id}/cancel", json={"reason": "enough"}).status_code == 202

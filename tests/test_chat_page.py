@@ -2,6 +2,11 @@
 
 import csv
 import io
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -280,3 +285,52 @@ def test_nothing_that_was_written_runs_or_links_to_a_script(
     targets = page.eval_on_selector_all("a", "all => all.map(a => a.href)")
     assert targets
     assert [t for t in targets if not t.startswith("http")] == []
+
+
+@contextmanager
+def whole_server(folder: Path) -> Iterator[str]:
+    """`pointsman serve` with all its parts and a home of its own; gives its address."""
+    told = folder / "address.json"
+    command = [
+        sys.executable,
+        "-m",
+        "pointsman.cli",
+        "serve",
+        "--port",
+        "0",
+        "--announce",
+        str(told),
+    ]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            command,
+            env={**os.environ, "POINTSMAN_HOME": str(folder / "home")},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        ) as server,
+    ):
+        try:
+            until = time.monotonic() + 60
+            while not told.exists() and server.poll() is None and time.monotonic() < until:
+                time.sleep(0.05)
+            assert told.exists(), (folder / "log").read_text()
+            yield str(json.loads(told.read_text())["url"])
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def test_a_request_in_plain_words_is_answered_by_the_whole_of_it(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with whole_server(tmp_path) as address, opened(browser, address) as page:
+        ask(page, "convert 3.5 acres to square metres and multiply by 12")
+        expect(page.locator(".entry .state-words")).to_have_text("Done", timeout=30_000)
+        expect(page.locator(".node.done")).to_have_count(2)
+        answer = page.locator(".entry .answer").inner_text()
+        assert "169,967.9697408 square metres" in answer  # exact: not rounded while it is short

@@ -54,7 +54,7 @@ async def understand(
         reading = reader.read()
         missing = reading.missing
         reading.any_of = _alternatives(marks, len({c.column for c in reading.where}))
-        steps = _with_all_columns(steps_of(reading), table)
+        steps = _without_measured_groups(_with_all_columns(steps_of(reading), table))
     share, leftover = content_share(marks)
     if not steps or not (whole or _anchored(marks, refers_back)):
         return None
@@ -66,6 +66,19 @@ async def understand(
     used = tuple((marks.items[i].start, marks.items[i].end) for i in sorted(marks.used))
     score = share * (0.5 if missing else 1.0)
     return TableQuestion(steps, round(min(score, 1.0), 4), used, leftover, missing)
+
+
+def _without_measured_groups(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """ "What did each team spend": a number that is measured is not grouped by as well."""
+    made: list[Step] = []
+    for step in steps:
+        if step.capability == "table.aggregate":
+            measured = {m.get("column") for m in step.arguments["measures"]}
+            by = [b for b in step.arguments.get("by", ()) if b["column"] not in measured]
+            if by and len(by) < len(step.arguments["by"]):
+                step = replace(step, arguments=step.arguments | {"by": by})
+        made.append(step)
+    return tuple(made)
 
 
 def _with_all_columns(steps: tuple[Step, ...], table: TableContext) -> tuple[Step, ...]:

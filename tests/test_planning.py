@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from pointsman.experts.builtin import model_experts, tool_experts
 from pointsman.experts.models.encoder import Encoder
 from pointsman.router.catalog import Capability, Catalog, Prior
-from pointsman.router.errors import EmptyRequest, RequestError, RequestTooLong, UnknownFile
+from pointsman.router.errors import BadFile, EmptyRequest, RequestError, RequestTooLong, UnknownFile
 from pointsman.router.plan import Plan, Ref, validate
 from pointsman.router.planning.base import Refusal, Request
 from pointsman.router.planning.embedded import EmbeddedPlanner
+from pointsman.router.values import FileProfile
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REQUESTS: list[dict[str, Any]] = yaml.safe_load(
@@ -181,3 +182,12 @@ def test_no_characters_break_the_planner(planning: Planning, text: str) -> None:
         return
     if isinstance(outcome, Plan):
         validate(outcome, planning.catalog)
+
+
+def test_a_file_that_cannot_be_read_is_named_once(planning: Planning) -> None:
+    ref = planning_files.FILES["sales.csv"].ref
+    broken = FileProfile(ref, "other", error="file 'sales.csv' cannot be read: it is empty")
+    request = Request("total revenue per region", NOW, (broken,))
+    with pytest.raises(BadFile) as raised:
+        asyncio.run(planning.planner.plan(request, planning.catalog))
+    assert str(raised.value) == "file 'sales.csv' cannot be read: it is empty"

@@ -214,4 +214,5 @@ def refuse(refusal: Refusal) -> Answer:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    first = text.partition(" ")[0]
+    return text if "." in first else text[:1].upper() + text[1:]  # names of files stay as they are

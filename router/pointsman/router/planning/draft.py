@@ -137,7 +137,8 @@ class Draft:
             return self._read[key]
         for file in files:
             if file.error is not None:
-                raise BadFile(file.ref.name, file.error)
+                name = file.ref.name
+                raise BadFile(name, file.error.removeprefix(f"file {name!r} cannot be read: "))
         if len(files) == 1 and files[0].shape == "table" and self.can("table.read"):
             value = self._read_table(files[0], clause)
         else:

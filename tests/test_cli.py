@@ -164,6 +164,11 @@ def test_results_are_saved_as_files_and_none_is_overwritten(address: str, tmp_pa
     assert len(table.splitlines()) == 41
 
 
+def hears_ctrl_c() -> None:
+    """Tests that run in the background of a shell inherit that SIGINT is ignored; a person's shell does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_cancels_the_run(address: str) -> None:
     with (
         subprocess.Popen(
@@ -171,6 +176,7 @@ def test_ctrl_c_cancels_the_run(address: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hears_ctrl_c,
         ) as running,
         Client(address) as client,
     ):
@@ -501,7 +507,10 @@ def test_the_reason_does_not_name_its_expert_twice() -> None:
 def test_ctrl_c_while_a_server_starts_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pointsman.cli", "run", "What is 6 times 7?"]
     with subprocess.Popen(
-        [*command, "--home", str(tmp_path)], stderr=subprocess.PIPE, text=True
+        [*command, "--home", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears_ctrl_c,
     ) as running:
         until = time.monotonic() + PATIENCE
         while not (tmp_path / "redis" / "redis.sock").exists() and time.monotonic() < until:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 from expert_calls import run
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pointsman.experts.tools.units import TOOLS
@@ -44,6 +44,7 @@ def test_what_cannot_be_converted_says_why(unit: str | None, to: str, words: str
 
 
 @given(st.text(max_size=20))
+@example("¼")
 def test_no_unit_name_breaks_the_conversion(name: str) -> None:
     with suppress(BadArguments):
         run(convert, value=quantity("1", "m"), to=name)

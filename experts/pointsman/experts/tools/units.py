@@ -252,7 +252,8 @@ def _named(name: str, whole: str) -> Any:
     for reading in _readings(name):
         try:
             unit = registry.parse_units(reading)
-        except (AttributeError, KeyError, TypeError, ValueError, TokenError):
+        # pint asserts where its parser meets what it does not know (a lone "¼")
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError, TokenError):
             continue
         if str(unit) != "dimensionless":
             return registry.Quantity(Decimal(1), unit)

@@ -46,6 +46,8 @@ class RemoteRefused(ExpertError):
 class UnsupportedForm(RemoteRefused):
     """The server answered 400 or 422: the form of the request may be the reason."""
 
+    code = "expert.unsupported-form"
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -1,0 +1,48 @@
+"""The shape of the source tree, and of the error tree."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pointsman.router
+from pointsman.router.errors import PointsmanError
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ("router", "workflows", "experts", "services")
+
+
+def test_the_namespace_has_no_init() -> None:
+    """Four source roots share the name `pointsman`; an __init__.py in one would hide the others."""
+    for source in SOURCES:
+        assert (ROOT / source / "pointsman").is_dir()
+        assert not (ROOT / source / "pointsman" / "__init__.py").exists()
+
+
+def test_importing_the_client_imports_nothing_heavy() -> None:
+    code = "import sys, pointsman.client; print(*sorted(m.split('.')[0] for m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "langgraph", "redis", "fastapi", "duckdb", "openai"} & set(
+        done.stdout.split()
+    )
+
+
+def every_error() -> set[type[PointsmanError]]:
+    for module in pkgutil.walk_packages(pointsman.router.__path__, "pointsman.router."):
+        importlib.import_module(module.name)
+    found, waiting = set[type[PointsmanError]](), [PointsmanError]
+    while waiting:
+        error = waiting.pop()
+        found.add(error)
+        waiting.extend(error.__subclasses__())
+    return found
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    codes: dict[str, str] = {}
+    for error in every_error():
+        assert re.fullmatch(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)*", error.code)
+        assert codes.setdefault(error.code, error.__name__) == error.__name__, error.code
+        assert error.fault in ("caller", "plan", "expert", "us")

@@ -1,15 +1,22 @@
 """What every test stands on: a real Redis, no network beyond this machine, and an event loop."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pointsman.router.workspace import Workspace, connect
 from pointsman.services.embedded import EmbeddedRedis
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "search")
+"""A build tries the same examples each time; on a developer's machine every run looks for new ones."""
 
 LOOPBACK = ("127.", "::1", "localhost")
 

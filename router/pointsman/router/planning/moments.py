@@ -15,8 +15,9 @@ __all__ = ["Moment", "easter", "moment_of", "moments"]
 
 
 def moments(text: str, now: datetime) -> tuple[Moment, ...]:
-    """All dates and spans in order of appearance, longest reading first."""
-    return _joined(text, _points(text, now.date()))
+    """All dates and spans in order of appearance, longest reading first. "the last 0 days" is none."""
+    found = _joined(text, _points(text, now.date()))
+    return tuple(m for m in found if m.first is None or m.last is None or m.first <= m.last)
 
 
 def moment_of(text: str, now: datetime) -> Moment | None:

@@ -47,7 +47,6 @@ TaskId = NewType("TaskId", str)
 MAX_TASKS = 200
 MAX_ITEMS = 1_000
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-CHILD_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\[(\d+)\]")
 
 Op = Literal["exists", "missing", "empty", "not_empty", "eq", "ne", "lt", "le", "gt", "ge"]
 

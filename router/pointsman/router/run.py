@@ -36,7 +36,7 @@ from pointsman.router.events import (
     TaskStarted,
     TaskStatus,
 )
-from pointsman.router.plan import CHILD_ID, Plan, Task, TaskId, parse_plan
+from pointsman.router.plan import Plan, Task, TaskId, parse_plan
 from pointsman.router.usage import USAGE, Budget, Usage
 
 MAX_ATTEMPTS = 3
@@ -385,9 +385,3 @@ def _again(state: RunState, id: TaskId, node: Node) -> Step:
 
 def child_id(parent: TaskId, index: int) -> TaskId:
     return TaskId(f"{parent}[{index}]")
-
-
-def parent_of(id: str) -> tuple[TaskId, int] | None:
-    """The `for_each` task and the index that a child's id names."""
-    match = CHILD_ID.fullmatch(id)
-    return (TaskId(match.group(1)), int(match.group(2))) if match else None

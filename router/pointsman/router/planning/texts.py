@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pointsman.router.planning import wishes
-from pointsman.router.planning.draft import Value
-from pointsman.router.planning.lists import limit, quoted
+from pointsman.router.planning.lists import labels, limit, quoted
 
 TEXT = "texts"
 
@@ -26,7 +25,7 @@ def arguments_for(name: str, text: str) -> dict[str, Any] | None:
 
 
 def _classify(text: str) -> dict[str, Any] | None:
-    found = wishes.classes(text)
+    found = labels(text)
     return {"labels": found} if len(found) > 1 else None
 
 
@@ -160,8 +159,3 @@ def parameter_of(name: str) -> str:
     """Which parameter takes the texts: the tools call it `text`, the models `texts`."""
     tools = ("count", "word_frequency", "replace", "change_case", "find", "sort_lines")
     return "text" if name.removeprefix("text.") in tools else TEXT
-
-
-def suits(name: str, value: Value) -> bool:
-    """Whether a text capability can work on a value."""
-    return value.has_texts

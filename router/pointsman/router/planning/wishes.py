@@ -2,7 +2,7 @@
 
 import re
 
-from pointsman.router.planning.lists import labels, limit, quoted
+from pointsman.router.planning.lists import limit, quoted
 
 _POSITIVE = r"positive|favou?rable|happy|satisfied|pleased|good|praising|enthusiastic"
 _NEGATIVE = (
@@ -182,8 +182,3 @@ def export_format(text: str) -> str:
         "parquet": r"\b(?:as|to|into|in)\s+(?:a\s+)?parquet\b|\.parquet\b",
     }
     return next((f for f, p in formats.items() if re.search(p, text, re.IGNORECASE)), "csv")
-
-
-def classes(text: str) -> list[str]:
-    """Labels that texts are to be sorted by."""
-    return labels(text)

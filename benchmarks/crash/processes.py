@@ -1,0 +1,210 @@
+"""The processes of a trial: started, killed, stopped and woken up, and started again."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+import benchmarks
+from benchmarks.crash.part import Place
+from pointsman.services.embedded import find_server
+
+ROOT = Path(benchmarks.__file__).parents[1]
+START_SECONDS = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Launcher:
+    """`async with Launcher() as launcher:`; what it started ends with it."""
+
+    def __init__(self) -> None:
+        self._pending: deque[asyncio.Future[int]] = deque()
+        self._ended: dict[int, asyncio.Future[int]] = {}
+
+    async def __aenter__(self) -> "Launcher":
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "benchmarks.crash.launcher",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._reading
+
+    async def start(self, role: str, place: Place, log: Path) -> int:
+        """The process id."""
+        assert self._process.stdin is not None
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending.append(told)
+        asked = {"role": role, "place": place.to_json(), "log": str(log)}
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        return await told
+
+    def ended(self, pid: int) -> "asyncio.Future[int]":
+        """Done, with its exit status, once the process has ended."""
+        if pid not in self._ended:
+            self._ended[pid] = asyncio.get_running_loop().create_future()
+        return self._ended[pid]
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            told: dict[str, Any] = json.loads(line)
+            if "started" in told:
+                self._pending.popleft().set_result(told["started"])
+            else:
+                self.ended(told["ended"]).set_result(told["status"])
+
+
+class Part(ABC):
+    """One process that comes back after it was killed."""
+
+    kind: str
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.up = False
+        self.stopped = False
+        self.doomed = False
+
+    @property
+    def is_target(self) -> bool:
+        """Whether it can be killed now: it was started, and nobody has killed or stopped it."""
+        return self.up and not self.stopped and not self.doomed
+
+    @abstractmethod
+    async def start(self) -> None: ...
+
+    @abstractmethod
+    async def gone(self) -> int:
+        """The exit status, once it has ended."""
+
+    @property
+    @abstractmethod
+    def pid(self) -> int: ...
+
+    def kill(self) -> None:
+        self.doomed = True
+        os.kill(self.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        self.stopped = True
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+        self.stopped = False
+
+
+class Forked(Part):
+    """A gateway, a controller, a worker or the recorder."""
+
+    def __init__(self, name: str, launcher: Launcher, place: Place, log: Path) -> None:
+        super().__init__(name)
+        self.kind = name.partition("-")[0]
+        self._launcher = launcher
+        self._place = place
+        self._log = log
+        self._pid = 0
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._place.port}"
+
+    @property
+    def outside(self) -> str:
+        return self._place.outside
+
+    async def start(self) -> None:
+        self._pid = await self._launcher.start(self.kind, self._place, self._log)
+        self.up = True
+
+    async def gone(self) -> int:
+        return await asyncio.shield(self._launcher.ended(self._pid))
+
+
+class Server(Part):
+    """A Redis server on a folder of its own, started again on the same folder."""
+
+    kind = "redis"
+
+    def __init__(self, folder: Path, appendfsync: str) -> None:
+        super().__init__("redis")
+        folder.mkdir()
+        self._folder = folder
+        self._appendfsync = appendfsync
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._folder / 'redis.sock'}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self._folder / "redis.sock"),
+            "dir": str(self._folder),
+            "appendonly": "yes",
+            "appendfsync": self._appendfsync,
+            "save": "",
+            "loglevel": "warning",
+            "logfile": "redis.log",
+        }
+        arguments = [a for name, value in settings.items() for a in (f"--{name}", value)]
+        self._process = await asyncio.create_subprocess_exec(
+            str(find_server()), *arguments, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        self.up = True
+
+    async def gone(self) -> int:
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def answers(self) -> None:
+        """Returns when it serves. Raises TimeoutError."""
+        client = redis.asyncio.Redis.from_url(self.url)
+        until = time.monotonic() + START_SECONDS
+        try:
+            while True:
+                try:
+                    await client.ping()
+                    return
+                except RedisError:
+                    if time.monotonic() > until:
+                        raise TimeoutError("Redis does not answer") from None
+                await asyncio.sleep(0.02)
+        finally:
+            await client.aclose()

@@ -1,0 +1,68 @@
+"""The table of a trial."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.crash.trial import Found
+from benchmarks.crash.verify import Violation
+
+PROMISES = (
+    "end",
+    "settled",
+    "commit",
+    "order",
+    "value",
+    "stream",
+    "keyed",
+    "once",
+    "unknown",
+)
+SHOWN = 25
+"""Violations that are told one by one."""
+
+
+def show(found: Found) -> None:
+    table = Table("", "", title=f"crash, seed {found.seed}")
+    kills = found.toll.kills.total()
+    table.add_row("kills", f"{kills} ({_listed(found.toll.kills)})")
+    table.add_row("kills a minute", f"{60 * kills / found.seconds:.0f} over {found.seconds:.0f} s")
+    table.add_row("stopped past their lease", _listed(found.toll.stalls))
+    table.add_row("runs", f"{found.runs.total()} ({_listed(found.runs)})")
+    table.add_row("tasks", f"{found.tasks.total()} ({_listed(found.tasks)})")
+    table.add_row("all ended after the last kill", f"{found.settling:.0f} s")
+    for name, count in sorted(found.counts.items()):
+        table.add_row(name, str(count))
+    broken = Counter(v.promise for v in found.violations)
+    for promise in PROMISES:
+        table.add_row(f"broken: {promise}", str(broken[promise]))
+    console = Console()
+    console.print(table)
+    for violation in found.violations[:SHOWN]:
+        console.print(_told(violation), markup=False, highlight=False)
+    if len(found.violations) > SHOWN:
+        console.print(f"... and {len(found.violations) - SHOWN} more")
+
+
+def summary(found: Found) -> dict[str, object]:
+    return {
+        "seed": found.seed,
+        "kills": dict(found.toll.kills),
+        "stalls": dict(found.toll.stalls),
+        "seconds": round(found.seconds, 1),
+        "settling_seconds": round(found.settling, 1),
+        "runs": dict(found.runs),
+        "tasks": dict(found.tasks),
+        **{name.replace(" ", "_"): count for name, count in found.counts.items()},
+        "violations": [_told(v) for v in found.violations],
+    }
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+
+
+def _told(violation: Violation) -> str:
+    return f"{violation.promise}: {violation.run}: {violation.what}"

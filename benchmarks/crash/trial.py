@@ -1,0 +1,226 @@
+"""One trial, from the first process to the last check."""
+
+import asyncio
+import json
+import random
+import re
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis.asyncio
+
+from benchmarks.crash.chaos import Chaos, Toll
+from benchmarks.crash.load import Followed, Load
+from benchmarks.crash.part import Place
+from benchmarks.crash.processes import Forked, Launcher, Server, free_port
+from benchmarks.crash.verify import Facts, Violation, check, check_effects, check_stream
+from pointsman.router.events import Posted
+from pointsman.router.plan import parse_plan
+from pointsman.router.workspace import Workspace, connect
+from pointsman.router.workspace.keys import part
+
+GATEWAYS, CONTROLLERS, WORKERS = 2, 2, 3
+AFTERWARDS = 150.0
+"""Seconds after the last kill in which every run must have ended: leases, retries and the work itself."""
+START_SECONDS = 30.0
+LOGGED = {
+    "late commits refused": "late commit refused",
+    "offers found void": "offer is void",
+    "attempts stopped": "stopping: ",
+    "runs left to another": "left to another controller",
+}
+"""What the log of a part says of each refusal."""
+DEFECT = re.compile(r"^(ERROR|CRITICAL) .*|^Traceback ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """kills: SIGKILLs in all. gap: mean seconds between two. at_once: runs under way at a time."""
+
+    kills: int
+    seed: int | None = None
+    appendfsync: str = "always"
+    gap: float = 1.0
+    at_once: int = 10
+
+
+@dataclass(slots=True)
+class Found:
+    """What came out. seconds: of the kills, and until the last run had ended."""
+
+    seed: int
+    toll: Toll = field(default_factory=Toll)
+    seconds: float = 0.0
+    settling: float = 0.0
+    runs: Counter[str] = field(default_factory=Counter)
+    tasks: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[Violation] = field(default_factory=list)
+
+
+def conduct(conditions: Conditions) -> Found:
+    """Raises TimeoutError when the parts do not start."""
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    try:
+        found = asyncio.run(_Trial(conditions, folder).run())
+    except BaseException:
+        print(f"logs are kept in {folder}")
+        raise
+    if found.violations:
+        print(f"logs are kept in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return found
+
+
+class _Trial:
+    def __init__(self, conditions: Conditions, folder: Path) -> None:
+        self._conditions = conditions
+        self._folder = folder
+        self._seed = conditions.seed if conditions.seed is not None else random.randrange(10**9)
+        self._server = Server(folder / "redis", conditions.appendfsync)
+        self._found = Found(self._seed)
+
+    async def run(self) -> Found:
+        async with Launcher() as launcher:
+            recorder, parts = self._parts(launcher)
+            gateways = [p.address for p in parts if p.kind == "gateway"]
+            chaos = Chaos([self._server, *parts], random.Random(self._seed))
+            self._found.toll = chaos.toll
+            await recorder.start()
+            async with chaos.watching():
+                await self._server.answers()
+                await _serving(gateways)
+                load = Load(gateways, random.Random(self._seed + 1))
+                await self._load_and_rage(load, chaos)
+                books = await self._books(recorder)
+                await self._verify(load.runs, books)
+            recorder.kill()
+            await recorder.gone()
+        self._read_logs()
+        self._found.counts += load.counts
+        return self._found
+
+    def _parts(self, launcher: Launcher) -> tuple[Forked, list[Forked]]:
+        logs = self._folder / "logs"
+        logs.mkdir()
+        outside = free_port()
+
+        def made(name: str, port: int = 0) -> Forked:
+            files = str(self._folder / "files")
+            place = Place(self._server.url, outside, files, self._seed, port)
+            return Forked(name, launcher, place, logs / f"{name}.log")
+
+        parts = [made(f"gateway-{i}", free_port()) for i in range(GATEWAYS)]
+        parts += [made(f"controller-{i}") for i in range(CONTROLLERS)]
+        parts += [made(f"worker-{i}") for i in range(WORKERS)]
+        return made("recorder"), parts
+
+    async def _load_and_rage(self, load: Load, chaos: Chaos) -> None:
+        started = time.monotonic()
+        clients = asyncio.create_task(load.keep(self._conditions.at_once))
+        rage = asyncio.create_task(chaos.rage(self._conditions.kills, self._conditions.gap))
+        try:
+            await asyncio.wait({clients, rage}, return_when=asyncio.FIRST_COMPLETED)
+            if rage.done():
+                rage.result()
+            self._found.seconds = time.monotonic() - started
+            load.stop.set()
+            await asyncio.wait({clients}, timeout=AFTERWARDS)
+            if clients.done():
+                clients.result()
+            self._found.settling = time.monotonic() - started - self._found.seconds
+        finally:
+            for task in (clients, rage):
+                task.cancel()
+            await asyncio.gather(clients, rage, return_exceptions=True)
+
+    async def _books(self, recorder: Forked) -> dict[str, Any]:
+        async with httpx.AsyncClient(base_url=recorder.outside, timeout=30) as client:
+            books: dict[str, Any] = (await client.get("/books")).json()
+        return books
+
+    async def _verify(self, followed: Sequence[Followed], books: Mapping[str, Any]) -> None:
+        found = self._found
+        facts = await read_all(self._server.url)
+        found.violations += [Violation("end", "-", death) for death in found.toll.deaths]
+        for one in facts.values():
+            found.violations += check(one)
+            found.runs[one.status] += 1
+            found.tasks.update(one.statuses.values())
+            found.counts["takeovers"] += max(0, one.epoch - 1)
+        for client in followed:
+            if client.run not in facts:
+                found.violations.append(Violation("end", client.run, "an accepted run is lost"))
+            else:
+                found.violations += check_stream(facts[client.run], client.seen, client.faults)
+        found.violations += check_effects(facts, books["applied"], {})
+        found.counts["runs nobody was told of"] = len(facts) - len(followed)
+        found.counts["calls answered with silence"] = books["unanswered"]
+        found.counts["effects that took place"] = len(books["applied"])
+
+    def _read_logs(self) -> None:
+        for log in sorted((self._folder / "logs").iterdir()):
+            text = log.read_text("utf-8", "replace")
+            for name, words in LOGGED.items():
+                self._found.counts[name] += text.count(words)
+            for match in DEFECT.finditer(text):
+                line = text[match.start() :].split("\n", 1)[0]
+                self._found.violations.append(Violation("end", log.stem, f"logged: {line}"))
+
+
+async def _serving(gateways: Sequence[str]) -> None:
+    """Returns when a worker has announced itself and every gateway knows. Raises TimeoutError."""
+    async with httpx.AsyncClient() as client, asyncio.timeout(START_SECONDS):
+        for gateway in gateways:
+            while True:
+                try:
+                    if (await client.get(f"{gateway}/readyz")).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+
+
+async def read_all(url: str) -> dict[str, Facts]:
+    """The facts of every run that is there, listed or not."""
+    raw = connect(url)
+    workspace = Workspace(raw)
+    try:
+        found: dict[str, Facts] = {}
+        async for key in raw.scan_iter("pm:{*}:run", count=1000):
+            run = key[len("pm:{") : -len("}:run")]
+            found[run] = await read(workspace, raw, run)
+        return found
+    finally:
+        await workspace.close()
+
+
+async def read(workspace: Workspace, raw: "redis.asyncio.Redis", run: str) -> Facts:
+    record = await workspace.run(run)
+    assert record.spec.plan is not None
+    events: list[Posted] = []
+    while page := await workspace.history(run, after=events[-1].id if events else "0-0"):
+        events += page
+    hashes: list[Any] = []
+    for name in ("run", "status", "versions", "effects"):
+        hashes.append(await raw.hgetall(part(run, name)))
+    fields, statuses, versions, effects = hashes
+    return Facts(
+        run=run,
+        status=record.status,
+        epoch=int(fields["epoch"]),
+        plan=parse_plan(record.plan) if record.plan else record.spec.plan,
+        events=events,
+        statuses=statuses,
+        slots=await workspace.slots(run, list(versions)),
+        versions={task: int(version) for task, version in versions.items()},
+        effects={name: json.loads(text) for name, text in effects.items()},
+    )

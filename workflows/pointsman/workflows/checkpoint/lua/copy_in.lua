@@ -1,0 +1,8 @@
+-- A thread from a snapshot, with its own fence. ARGV: header, rows, order.
+if #names('c') > 0 then return { 'exists' } end
+redis.call('RESTORE', ROWS, 0, ARGV[2], 'REPLACE')
+redis.call('RESTORE', ORDER, 0, ARGV[3], 'REPLACE')
+redis.call('HDEL', ROWS, 'fence')
+keep()
+run_sets(4, 'SADD')
+return { 'ok' }

@@ -1,0 +1,2 @@
+redis.call('DEL', ROWS, ORDER)
+redis.call('ZREM', THREADS, a.thread)

@@ -1,0 +1,9 @@
+-- Takes out the checkpoints of the runs named.
+local runs, gone = set(a.runs), {}
+for _, name in ipairs(names('c')) do
+  local at = string.sub(name, 3)
+  local known = facts(at)
+  if known and runs[known.run] then gone[at] = true end
+end
+remove(gone)
+run_sets(4, 'SREM')

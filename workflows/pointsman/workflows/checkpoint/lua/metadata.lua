@@ -1,0 +1,1 @@
+return get(row('m', a.ns, a.id))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,9 @@ class Load:
                     group.create_task(self._one_after_the_other())
         finally:
             await self._client.aclose()
+
+    def under_way(self) -> list[str]:
+        return [f.run for f in self.runs if not f.ended]
 
     async def _one_after_the_other(self) -> None:
         while not self.stop.is_set():
@@ -126,7 +129,7 @@ class Load:
         return reply.status_code in (202, 409)
 
 
-async def _events(reply: httpx.Response) -> Any:
+async def _events(reply: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """(id, event) of each server-sent event."""
     id, text = "", ""
     async for line in reply.aiter_lines():

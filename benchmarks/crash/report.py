@@ -12,16 +12,19 @@ from benchmarks.crash.verify import Violation
 PROMISES = (
     "end",
     "settled",
+    "lost",
     "commit",
     "order",
     "value",
+    "stays",
     "stream",
     "keyed",
     "once",
     "unknown",
+    "log",
 )
-SHOWN = 25
-"""Violations that are told one by one."""
+SHOWN = 5
+"""Violations of each promise that are told one by one."""
 
 
 def show(found: Found) -> None:
@@ -40,10 +43,9 @@ def show(found: Found) -> None:
         table.add_row(f"broken: {promise}", str(broken[promise]))
     console = Console()
     console.print(table)
-    for violation in found.violations[:SHOWN]:
-        console.print(_told(violation), markup=False, highlight=False)
-    if len(found.violations) > SHOWN:
-        console.print(f"... and {len(found.violations) - SHOWN} more")
+    for promise in PROMISES:
+        for violation in [v for v in found.violations if v.promise == promise][:SHOWN]:
+            console.print(_told(violation), markup=False, highlight=False, soft_wrap=True)
 
 
 def summary(found: Found) -> dict[str, object]:

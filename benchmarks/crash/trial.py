@@ -21,7 +21,8 @@ from benchmarks.crash.load import Followed, Load
 from benchmarks.crash.part import Place
 from benchmarks.crash.processes import Forked, Launcher, Server, free_port
 from benchmarks.crash.verify import Facts, Violation, check, check_effects, check_stream
-from pointsman.router.events import Posted
+from benchmarks.crash.witness import Witness
+from pointsman.router.events import OVER, Posted
 from pointsman.router.plan import parse_plan
 from pointsman.router.workspace import Workspace, connect
 from pointsman.router.workspace.keys import part
@@ -37,7 +38,7 @@ LOGGED = {
     "runs left to another": "left to another controller",
 }
 """What the log of a part says of each refusal."""
-DEFECT = re.compile(r"^(ERROR|CRITICAL) .*|^Traceback ", re.MULTILINE)
+DEFECT = re.compile(r"^(?:ERROR|CRITICAL).*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,11 @@ class _Trial:
                 await self._server.answers()
                 await _serving(gateways)
                 load = Load(gateways, random.Random(self._seed + 1))
-                await self._load_and_rage(load, chaos)
+                witness = Witness(self._server.url, load.under_way)
+                async with witness.watching():
+                    await self._load_and_rage(load, chaos)
+                self._found.violations += witness.violations
+                self._found.counts["looks of the witness"] = witness.looks
                 books = await self._books(recorder)
                 await self._verify(load.runs, books)
             recorder.kill()
@@ -149,8 +154,8 @@ class _Trial:
 
     async def _verify(self, followed: Sequence[Followed], books: Mapping[str, Any]) -> None:
         found = self._found
-        facts = await read_all(self._server.url)
-        found.violations += [Violation("end", "-", death) for death in found.toll.deaths]
+        facts = await read_all(self._server.url, patience=AFTERWARDS - found.settling)
+        found.violations += [Violation("log", "-", death) for death in found.toll.deaths]
         for one in facts.values():
             found.violations += check(one)
             found.runs[one.status] += 1
@@ -172,8 +177,7 @@ class _Trial:
             for name, words in LOGGED.items():
                 self._found.counts[name] += text.count(words)
             for match in DEFECT.finditer(text):
-                line = text[match.start() :].split("\n", 1)[0]
-                self._found.violations.append(Violation("end", log.stem, f"logged: {line}"))
+                self._found.violations.append(Violation("log", log.stem, match.group()))
 
 
 async def _serving(gateways: Sequence[str]) -> None:
@@ -189,16 +193,20 @@ async def _serving(gateways: Sequence[str]) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def read_all(url: str) -> dict[str, Facts]:
-    """The facts of every run that is there, listed or not."""
+async def read_all(url: str, patience: float) -> dict[str, Facts]:
+    """The facts of every run that is there, listed or not; first waits `patience` seconds for their ends."""
     raw = connect(url)
     workspace = Workspace(raw)
+    until = time.monotonic() + patience
     try:
-        found: dict[str, Facts] = {}
-        async for key in raw.scan_iter("pm:{*}:run", count=1000):
-            run = key[len("pm:{") : -len("}:run")]
-            found[run] = await read(workspace, raw, run)
-        return found
+        while True:
+            keys = [key async for key in raw.scan_iter("pm:{*}:run", count=1000)]
+            statuses = [await raw.hget(key, "status") for key in keys]
+            if all(s in OVER for s in statuses) or time.monotonic() > until:
+                break
+            await asyncio.sleep(1)
+        runs = [key[len("pm:{") : -len("}:run")] for key in keys]
+        return {run: await read(workspace, raw, run) for run in runs}
     finally:
         await workspace.close()
 

@@ -2,12 +2,15 @@
 
 end       every run has ended, and run.ended is the last thing on its bus, once
 settled   every task of an ended run is settled, once
+lost      no task is given up before its attempts are used up
 commit    at most one effective result per task, by the newest attempt; attempts count up by one
 order     nothing starts before its inputs are settled; nothing starts or is committed after a cancel
 value     a result is what the tool gives for its arguments; what was skipped was rightly skipped
+stays     a result that was there stays as it is; epochs and attempts only rise
 stream    a client saw every event of the bus, once, in order, across gateways
 keyed     an effect under a key took place once
 once      an effect that cannot be taken back took place once, unless a person had it repeated
+log       no part ends by itself or logs an error
 unknown   an effect that took place, or may have, without a result stands in the ledger
 """
 
@@ -34,6 +37,7 @@ from pointsman.router.events import (
     TaskStarted,
 )
 from pointsman.router.plan import Plan, Task, TaskId, at, holds, resolve
+from pointsman.router.run import MAX_ATTEMPTS
 from pointsman.router.values import Json
 
 
@@ -69,7 +73,14 @@ class Violation:
 
 def check(facts: Facts) -> list[Violation]:
     """What a single run shows."""
-    checks: tuple[Callable[[Facts], Iterator[str]], ...] = (end, settled, commit, order, value)
+    checks: tuple[Callable[[Facts], Iterator[str]], ...] = (
+        end,
+        settled,
+        lost,
+        commit,
+        order,
+        value,
+    )
     return [Violation(c.__name__, facts.run, what) for c in checks for what in c(facts)]
 
 
@@ -105,6 +116,19 @@ def _settled_by(event: Event) -> str | None:
             return task
         case _:
             return None
+
+
+def lost(facts: Facts) -> Iterator[str]:
+    failed: Counter[str] = Counter()
+    for posted in facts.events:
+        match posted.event:
+            case TaskFailed(task=task, final=False):
+                failed[task] += 1
+            case TaskFailed(task=task, attempt=attempt, error=error) if attempt and error.retryable:
+                if failed[task] < MAX_ATTEMPTS:
+                    yield f"{task} was given up after {failed[task]} attempts: {error.message}"
+            case _:
+                pass
 
 
 def commit(facts: Facts) -> Iterator[str]:

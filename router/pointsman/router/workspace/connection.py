@@ -1,34 +1,106 @@
-"""How Redis is reached, and its errors as ours."""
+"""How Redis is reached, one server or a cluster, and its errors as ours."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis.asyncio
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,
+    RedisClusterException,
+    RedisError,
+    TimeoutError,
+)
 
 from pointsman.router.errors import WorkspaceUnavailable
 
 ANSWER_SECONDS = 40.0
 """How long an answer may take; a read that waits for something on purpose asks for less."""
+CONNECT_SECONDS = 5.0
+IDLE_SECONDS = 30.0
+"""A connection that was not used for so long is tried before it is used."""
+CLUSTER_TRIES = 3
+"""How often the map of a cluster is read anew for one call before the call fails."""
 
-Redis: TypeAlias = "redis.asyncio.Redis"
+Redis: TypeAlias = "redis.asyncio.Redis | RedisCluster"
+
+FAILURES = (RedisError, RedisClusterException)
+"""What redis-py raises; its cluster client has a root of its own."""
 
 
-def connect(url: str, *, max_connections: int = 256) -> Redis:
-    """A client for "redis://host:port/0", "rediss://..." or "unix:///path/to/socket".
+def connect(url: str, *, max_connections: int = 256, decode_responses: bool = True) -> Redis:
+    """A client for one server or for a Redis Cluster.
 
-    Connections are opened when they are needed; nothing is raised here for a server that is away.
+    One server: "redis://host:port/0", "rediss://..." (TLS), "unix:///path/to/socket". A cluster:
+    "redis+cluster://user:password@host:port,host:port" with one or more of its nodes, "rediss+cluster://..."
+    (TLS), or any URL of a server with "?cluster=true". Other query parameters are options of redis-py's
+    connections, such as "socket_timeout=5". `max_connections` counts per server.
+
+    Connections are opened when they are needed; nothing is raised here for a server that is away. Raises
+    ValueError for a URL that cannot be read.
     """
-    return redis.asyncio.Redis.from_url(
-        url,
-        decode_responses=True,
-        max_connections=max_connections,
-        socket_connect_timeout=5,
-        socket_timeout=ANSWER_SECONDS,
-        health_check_interval=30,
+    members, clustered = _servers(url)
+    options: dict[str, Any] = {
+        "decode_responses": decode_responses,
+        "max_connections": max_connections,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": ANSWER_SECONDS,
+        "health_check_interval": IDLE_SECONDS,
+    }
+    if not clustered:
+        return redis.asyncio.Redis.from_url(members[0], **options)
+    return _cluster([dict(parse_url(member)) for member in members], options)
+
+
+def _servers(url: str) -> tuple[list[str], bool]:
+    """URLs of single servers as redis-py reads them, and whether they are nodes of a cluster."""
+    parts = urlsplit(url)
+    scheme, _, kind = parts.scheme.partition("+")
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    wish = next((value for name, value in query if name == "cluster"), "no")
+    if kind not in ("", "cluster"):
+        raise ValueError(f"{url!r}: the scheme {parts.scheme!r} is unknown")
+    rest = urlencode([(name, value) for name, value in query if name != "cluster"])
+    tail = f"{parts.path}?{rest}" if rest else parts.path
+    clustered = kind == "cluster" or wish.lower() in ("true", "yes", "on", "1")
+    if not clustered:
+        return [f"{scheme}://{parts.netloc}{tail}"], False
+    if parts.path.strip("/") not in ("", "0"):
+        raise ValueError(f"{url!r}: a Redis Cluster has only database 0")
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [f"{scheme}://{user}{at}{host}{tail}" for host in hosts.split(",") if host], True
+
+
+def _cluster(members: list[dict[str, Any]], options: dict[str, Any]) -> RedisCluster:
+    if not members or any("host" not in member for member in members):
+        raise ValueError("the URL of a Redis Cluster names at least one host")
+    nodes = [ClusterNode(m["host"], m.get("port", 6379)) for m in members]
+    told = {k: v for k, v in members[0].items() if k not in ("host", "port", "db")}
+    if told.pop("connection_class", None) is not None:
+        told["ssl"] = True
+    return _Cluster(
+        startup_nodes=nodes,
+        retry=Retry(NoBackoff(), CLUSTER_TRIES),
+        # A slot that has moved is noted by itself; reading the whole map anew would close the connections
+        # that others are waiting on.
+        reinitialize_steps=0,
+        **{**options, **told},
     )
+
+
+class _Cluster(RedisCluster):
+    async def aclose(self) -> None:
+        """Closes every connection: redis-py leaves them open when it was about to read the map anew."""
+        await super().aclose()
+        await self.nodes_manager.aclose()
+        await self.nodes_manager.aclose("startup_nodes")
 
 
 @contextmanager
@@ -38,23 +110,24 @@ def redis_errors(what: str) -> Iterator[None]:
     A cancellation that redis-py 8 lost on its way (it happens while an answer is read, on Python 3.11) is
     raised here after the call: what was cancelled meanwhile must not go on.
     """
-    before = _cancellations()
+    before = cancellations()
     try:
         yield
-    except (ConnectionError, TimeoutError) as error:
-        _heed(before)
-        raise WorkspaceUnavailable(f"{what}: Redis does not answer ({error})") from error
-    except RedisError as error:
-        raise WorkspaceUnavailable(f"{what}: Redis refused: {error}") from error
-    _heed(before)
+    except FAILURES as error:
+        heed(before)
+        away = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException)
+        why = "Redis does not answer" if isinstance(error, away) else "Redis refused"
+        raise WorkspaceUnavailable(f"{what}: {why} ({error})") from error
+    heed(before)
 
 
-def _cancellations() -> int:
+def cancellations() -> int:
     """How often the running task was cancelled and has not come back from it."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 
 
-def _heed(before: int) -> None:
-    if _cancellations() > before:
+def heed(before: int) -> None:
+    """Raises CancelledError when the running task was cancelled since `before` was counted."""
+    if cancellations() > before:
         raise asyncio.CancelledError

@@ -1,27 +1,42 @@
 """Who waits for a run's bus is woken the moment it grows: one subscription for a whole process.
 
 The bus is the truth, the channel only a tap on the shoulder: whoever wakes reads the bus from where it
-stood. When the subscription breaks, everybody is woken once it stands again, so nothing is missed.
+stood. When the subscription breaks, everybody is woken once it stands again, so nothing is missed. And who
+waits for a bus is woken at every beat besides, because a tap can be lost where nobody notices: between two
+nodes of a cluster, or on a connection whose other end is gone without a word.
 """
 
 import asyncio
 import logging
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ConnectionError
 
-from pointsman.router.workspace.connection import Redis
+from pointsman.router.errors import WorkspaceUnavailable
+from pointsman.router.workspace.connection import (
+    ANSWER_SECONDS,
+    FAILURES,
+    Redis,
+    cancellations,
+    heed,
+)
 from pointsman.router.workspace.keys import CANCEL, WAKE
 
 log = logging.getLogger(__name__)
 
 RECONNECT = 0.5
 """Seconds between attempts to subscribe again."""
-QUIET = 20.0
-"""Seconds without a message after which the connection is read anew."""
+BEAT = 20.0
+CLUSTER_BEAT = 2.0
+"""Seconds between two beats: the server is asked for a sign of life, and who waits for a bus is woken."""
+SILENT = 45.0
+"""Seconds without a sign of life after which another connection is made."""
 
 
 class Wakeups:
@@ -30,6 +45,7 @@ class Wakeups:
         self._waiting: dict[tuple[str, str], set[asyncio.Event]] = defaultdict(set)
         self._subscribed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._turn = random.randrange(1 << 16)
 
     @contextmanager
     def on(self, run: str, channel: str = WAKE) -> Iterator[asyncio.Event]:
@@ -46,40 +62,77 @@ class Wakeups:
                 del self._waiting[channel, run]
 
     async def ready(self) -> None:
-        """Returns when the subscription stands: from then on no growth is missed."""
+        """Returns when the subscription stands: from then on no growth is missed.
+
+        Raises WorkspaceUnavailable when it does not stand in time.
+        """
         self._start()
-        await self._subscribed.wait()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._subscribed.wait()
+        except TimeoutError:
+            raise WorkspaceUnavailable("wakeups: Redis does not answer") from None
 
     def _start(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._listen(), name="wakeups")
 
     async def _listen(self) -> None:
+        before = cancellations()
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=False) as pubsub:
-                    await pubsub.subscribe(WAKE, CANCEL)
-                    while True:
-                        self._heard(await pubsub.get_message(timeout=QUIET))
-            except RedisError as error:
+                await self._follow(before)
+            except FAILURES as error:
+                heed(before)
+                level = logging.WARNING if self._subscribed.is_set() else logging.DEBUG
+                log.log(level, "wakeups: lost the subscription (%s); subscribing again", error)
                 self._subscribed.clear()
-                log.warning("wakeups: lost the subscription (%s); subscribing again", error)
                 await asyncio.sleep(RECONNECT)
 
-    def _heard(self, message: dict[str, Any] | None) -> None:
-        if message is None:
-            return
+    async def _follow(self, before: int) -> None:
+        """One subscription, until it breaks. `before`: cancellations that are not meant for it."""
+        clock = asyncio.get_running_loop().time
+        beat = CLUSTER_BEAT if isinstance(self._redis, RedisCluster) else BEAT
+        async with await self._pubsub() as pubsub:
+            await pubsub.subscribe(WAKE, CANCEL)
+            alive, due = clock(), clock() + beat
+            while True:
+                message = await pubsub.get_message(timeout=max(0.01, due - clock()))
+                heed(before)  # redis-py loses a cancellation that comes while it reads
+                if message is not None:
+                    alive = clock()
+                    self._heard(message)
+                if clock() >= due:
+                    due = clock() + beat
+                    if clock() - alive > SILENT:
+                        raise ConnectionError(f"no sign of life for {clock() - alive:.0f} s")
+                    await pubsub.ping()
+                    self._wake(WAKE)
+
+    async def _pubsub(self) -> PubSub:
+        """On the server, or on a node of the cluster: a different one each time, as one may be away."""
+        if not isinstance(self._redis, RedisCluster):
+            return self._redis.pubsub()
+        await self._redis.initialize()
+        nodes = self._redis.get_primaries()
+        self._turn += 1
+        return self._redis.pubsub(node=nodes[self._turn % len(nodes)])
+
+    def _heard(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
-            self._wake_all()
+            self._wake(WAKE)
+            self._wake(CANCEL)
             self._subscribed.set()
         elif message["type"] == "message":
             for event in self._waiting.get((message["channel"], message["data"]), ()):
                 event.set()
 
-    def _wake_all(self) -> None:
-        for waiting in self._waiting.values():
-            for event in waiting:
-                event.set()
+    def _wake(self, channel: str) -> None:
+        """Everybody who waits on a channel, whatever for."""
+        for (waited, _), waiting in self._waiting.items():
+            if waited == channel:
+                for event in waiting:
+                    event.set()
 
     async def close(self) -> None:
         if self._task is not None:

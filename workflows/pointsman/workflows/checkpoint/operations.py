@@ -26,6 +26,9 @@ from .errors import CorruptCheckpoint, StaleCheckpoint, ThreadExists
 from .places import Keys, Place, Seen, name, place_of
 from .scripts import Steps, call
 
+THREADS_AT_ONCE = 500
+UNREADABLE = (ValueError, TypeError, LookupError, EOFError, NotImplementedError)
+"""What a serializer raises at bytes that it did not write."""
 Pairs: TypeAlias = list[bytes | None]
 """Names and values in turn, as Redis returns them."""
 
@@ -67,8 +70,7 @@ class Operations(BaseCheckpointSaver[str]):
         kind, _, content = packed.partition(b"\0")
         try:
             return self.serde.loads_typed((kind.decode(), content))
-        except Exception as error:
-            # Border: a serializer of the caller's choice may raise anything at bytes it did not write.
+        except UNREADABLE as error:
             raise CorruptCheckpoint(
                 place.thread, place.id, part, f"cannot be read ({error})"
             ) from error
@@ -103,17 +105,16 @@ class Operations(BaseCheckpointSaver[str]):
         versions = checkpoint["channel_versions"]
         told = get_checkpoint_metadata(config, metadata)
         run = told.get("run_id")
-        runs = [name(run, "run_id")] if isinstance(run, str) and run else []
         header = self._header(
             place,
             parent=parent.id,
-            run=runs[0] if runs else "",
+            run=name(run, "run_id") if isinstance(run, str) else "",
             versions=[[name(c, "a channel"), str(v)] for c, v in versions.items()],
             valued=[c for c in values if c in versions],
             open=_open_channels(told, versions, values),
             **self._writer(place),
         )
-        keys = self._keys.thread(place.thread) + self._keys.runs(place.thread, runs)
+        keys = self._keys.thread(place.thread)
         bodies = (self._pack(kept), self._pack(told))
         brought = {c: v for c, v in new_versions.items() if c in values}
         while True:
@@ -212,14 +213,15 @@ class Operations(BaseCheckpointSaver[str]):
     def _places(
         self, config: RunnableConfig | None, before: RunnableConfig | None
     ) -> Steps[list[Place]]:
-        """Newest first; of every thread when the config is None or names none."""
-        configurable: Mapping[str, Any] = (config or {}).get("configurable") or {}
-        ns = configurable.get("checkpoint_ns")
-        if configurable.get("thread_id") is not None:
-            only = place_of(config)
-            threads, id, fence = [only.thread], only.id, only.fence
+        """Newest first; of every thread when the config is None."""
+        if config is None:
+            ns, id, fence = None, "", None
+            threads = yield from self._threads()
         else:
-            threads, id, fence = (yield from self._threads()), "", None
+            only = place_of(config)
+            ns = config.get("configurable", {}).get("checkpoint_ns")
+            id, fence = only.id, only.fence
+            threads = [only.thread]
         end = ((before or {}).get("configurable") or {}).get("checkpoint_id")
         found: list[Place] = []
         for thread in threads:
@@ -232,9 +234,12 @@ class Operations(BaseCheckpointSaver[str]):
 
     def _threads(self) -> Steps[list[str]]:
         found: list[str] = []
-        for key in self._keys.all_threads():
-            found += [_text(thread) for thread in (yield call("threads", [key], {}))]
+        for threads in self._keys.lists():
+            found += yield from self._listed(threads)
         return found
+
+    def _listed(self, threads: str) -> Steps[list[str]]:
+        return [_text(thread) for thread in (yield call("threads", [threads], {}))]
 
     def _matching(
         self, place: Place, filter: Mapping[str, Any] | None
@@ -275,14 +280,15 @@ class Operations(BaseCheckpointSaver[str]):
         yield call("delete", self._keys.thread(place.thread), {"thread": place.thread})
 
     def _delete_for_runs(self, run_ids: Sequence[str]) -> Steps[None]:
-        runs = [name(run, "a run id") for run in dict.fromkeys(run_ids)]
-        if not runs:
-            return
-        for keys in self._keys.all_runs(runs):
-            for found in (yield call("run_threads", keys, {})):
-                thread = _text(found)
-                places = self._keys.thread(thread) + self._keys.runs(thread, runs)
-                yield call("forget", places, {"thread": thread, "runs": runs})
+        """Asks every list of threads, then its threads in one call, then those that have such a run."""
+        header = {"runs": [name(run, "a run id") for run in dict.fromkeys(run_ids)]}
+        for threads in self._keys.lists() if run_ids else ():
+            listed = yield from self._listed(threads)
+            for start in range(0, len(listed), THREADS_AT_ONCE):
+                some = [self._keys.thread(t) for t in listed[start : start + THREADS_AT_ONCE]]
+                for index in (yield call("with_runs", [rows for rows, _, _ in some], header)):
+                    thread = listed[start + index]
+                    yield call("forget", some[index], {"thread": thread, **header})
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Steps[None]:
         script = {"keep_latest": "prune", "delete": "delete"}.get(strategy)
@@ -294,13 +300,12 @@ class Operations(BaseCheckpointSaver[str]):
     def _copy_thread(self, source: str, target: str) -> Steps[None]:
         """Two calls, since the threads may live on two nodes: a snapshot, then all of it at once."""
         source, target = _thread(source), _thread(target)
-        rows, order, runs = yield call("copy_out", self._keys.thread(source), {})
+        rows, order = yield call("copy_out", self._keys.thread(source), {})
         if rows is None or order is None:
             return
-        keys = self._keys.thread(target)
-        keys += self._keys.runs(target, [_text(run) for run in runs])
         header = self._header(Place(target))
-        if (yield call("copy_in", keys, header, rows, order))[0] == b"exists":
+        copied = yield call("copy_in", self._keys.thread(target), header, rows, order)
+        if copied[0] == b"exists":
             raise ThreadExists(target)
 
 

@@ -114,16 +114,9 @@ class Keys:
         tagged = self._tagged(zlib.crc32(thread.encode()) % TAGS)
         return [f"{tagged}:{thread}:rows", f"{tagged}:{thread}:order", f"{tagged}/threads"]
 
-    def runs(self, thread: str, runs: list[str]) -> list[str]:
-        """The sets of threads in which a run has checkpoints, under the thread's tag."""
-        tagged = self._tagged(zlib.crc32(thread.encode()) % TAGS)
-        return [f"{tagged}/run/{run}" for run in runs]
-
-    def all_threads(self) -> Iterator[str]:
+    def lists(self) -> Iterator[str]:
+        """Of threads, one of each tag."""
         return (f"{self._tagged(tag)}/threads" for tag in range(TAGS))
-
-    def all_runs(self, runs: list[str]) -> Iterator[list[str]]:
-        return ([f"{self._tagged(tag)}/run/{run}" for run in runs] for tag in range(TAGS))
 
     def _tagged(self, tag: int) -> str:
         return f"{self._prefix}:{{{tag:02x}}}"

@@ -39,8 +39,8 @@ NAMES = (
     "places",
     "prune",
     "put",
-    "run_threads",
     "threads",
+    "with_runs",
     "write",
 )
 

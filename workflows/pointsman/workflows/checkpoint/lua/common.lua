@@ -5,7 +5,9 @@
 --   f ns id            what the scripts need to know of it, as JSON
 --   b ns channel version   a channel's value
 --   w ns id task index     a write: channel NUL path NUL sequence NUL reader NUL value
---   h ns, r ns         the head, and the reader who put it; fence, seq: highest fence, number of writes
+--   h ns, r ns         the head, and the reader who put it
+--   x run              there is, or was, a checkpoint of this run
+--   fence, seq         the highest fence, the number of writes
 local ROWS, ORDER, THREADS = KEYS[1], KEYS[2], KEYS[3]
 local S = '\0'
 local a = cjson.decode(ARGV[1])
@@ -71,15 +73,6 @@ local function set(list)
   local found = {}
   for _, item in ipairs(list) do found[item] = true end
   return found
-end
-
-local function run_sets(first, command)
-  for i = first, #KEYS do
-    redis.call(command, KEYS[i], a.thread)
-    if command == 'SADD' then
-      if a.keep > 0 then redis.call('EXPIRE', KEYS[i], a.keep) else redis.call('PERSIST', KEYS[i]) end
-    end
-  end
 end
 
 -- Takes checkpoints out, with their writes and the values that no other checkpoint holds.

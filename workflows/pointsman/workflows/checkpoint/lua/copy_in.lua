@@ -4,5 +4,4 @@ redis.call('RESTORE', ROWS, 0, ARGV[2], 'REPLACE')
 redis.call('RESTORE', ORDER, 0, ARGV[3], 'REPLACE')
 redis.call('HDEL', ROWS, 'fence')
 keep()
-run_sets(4, 'SADD')
 return { 'ok' }

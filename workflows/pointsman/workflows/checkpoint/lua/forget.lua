@@ -5,5 +5,5 @@ for _, name in ipairs(names('c')) do
   local known = facts(at)
   if known and runs[known.run] then gone[at] = true end
 end
+for _, run in ipairs(a.runs) do redis.call('HDEL', ROWS, row('x', run)) end
 remove(gone)
-run_sets(4, 'SREM')

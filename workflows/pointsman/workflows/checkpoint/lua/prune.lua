@@ -1,13 +1,14 @@
 -- Keeps the head of each namespace, and the ancestors from which its open channels are rebuilt.
-local kept, gone, heads = {}, {}, {}
+local kept, gone, newest = {}, {}, {}
 for _, name in ipairs(names('c')) do
   local at = string.sub(name, 3)
   local ns = string.match(at, '^([^%z]*)%z')
   gone[at] = true
-  heads[ns] = get(row('h', ns)) or string.sub(at, #ns + 2)
+  newest[ns] = string.sub(at, #ns + 2)
 end
-for ns, head in pairs(heads) do
-  local at = row(ns, head)
+for ns, last in pairs(newest) do
+  local head = get(row('h', ns))
+  local at = row(ns, head and gone[row(ns, head)] and head or last)
   local known = facts(at)
   kept[at] = true
   local open, left = {}, 0

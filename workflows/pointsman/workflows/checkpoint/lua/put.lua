@@ -48,7 +48,7 @@ if #missing > 0 then return { 'missing', missing } end
 redis.call('HSET', ROWS, row('c', at), ARGV[2], row('m', at), ARGV[3],
   row('f', at), cjson.encode({ parent = a.parent, run = a.run, held = held, open = a.open }))
 redis.call('ZADD', ORDER, 0, row('c', at))
+if a.run ~= '' then redis.call('HSET', ROWS, row('x', a.run), 1) end
 if moves then redis.call('HSET', ROWS, row('h', a.ns), a.id, row('r', a.ns), a.reader) end
 keep()
-run_sets(4, 'SADD')
 return { 'ok', tonumber(get('seq') or 0) }

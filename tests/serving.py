@@ -10,7 +10,7 @@ from pointsman.experts.files import LocalFiles
 from pointsman.experts.worker import Worker
 from pointsman.router.catalog import Catalog
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
-from pointsman.router.workspace import RunRecord, RunSpec, Workspace
+from pointsman.router.workspace import RunRecord, RunSpec, Workspace, connect
 from pointsman.workflows.checkpoint import RedisSaver
 from pointsman.workflows.controller import ControllerGraph
 from pointsman.workflows.serving import Controller
@@ -34,7 +34,7 @@ async def serving(
     experts: Sequence[Expert],
     planner: Planner | None = None,
 ) -> AsyncIterator[Controller]:
-    saver = RedisSaver.at(url)
+    saver = RedisSaver(connect(url, decode_responses=False))
     worker = Worker(workspace, LocalFiles(folder), experts)
     await worker.announce()
     graph = ControllerGraph(workspace, planner or RefusingPlanner(), saver)

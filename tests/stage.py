@@ -34,7 +34,6 @@ from pointsman.router.events import (
 from pointsman.router.plan import Plan, TaskId, order, parse_plan
 from pointsman.router.values import Json, kind_of
 from pointsman.router.workspace import Owner, Workspace, connect
-from pointsman.router.workspace.keys import RUN_QUEUE
 from pointsman.services.api.app import create_app
 from pointsman.services.api.gateway import ApiSettings
 from pointsman.services.api.server import Server
@@ -94,16 +93,15 @@ class Player:
         self.scripts = scripts
 
     async def play_all(self) -> None:
-        queue = self.workspace.queue(RUN_QUEUE)
         async with asyncio.TaskGroup() as group:
             while True:
                 await self.workspace.announcements.announce(
                     "w1", CARD, EXPERT.capabilities, now=time.time()
                 )
                 await self.workspace.announcements.controller_alive("player", now=time.time())
-                for offer in await queue.take("player", 8, block_ms=2_000):
-                    await queue.done(offer)
-                    group.create_task(self._play(offer.fields["run"]))
+                run = await self.workspace.admission.take(wait=2.0)
+                if run is not None:
+                    group.create_task(self._play(run))
 
     async def _play(self, run: str) -> None:
         owner = await self.workspace.own(run, "player", lease=600)
@@ -144,7 +142,8 @@ class Player:
             event = PlanProposed(
                 plan.to_json(), 1, time.time(), considered, {"seconds": 1.4, "cost": 0}
             )
-            await self.workspace.write_plan(owner, plan, event, 1)
+            await self.workspace.propose(owner, event)
+            await self.workspace.write_plan(owner, plan, 1)
             await post(owner, PhaseEntered("dispatch", time.time()))
             await self._tasks(owner, plan, script)
         await self._stop_if_asked(owner)

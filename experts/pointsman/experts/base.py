@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pointsman.router.cards import ExpertCard
 from pointsman.router.catalog import Capability
@@ -31,8 +31,7 @@ class Files(Protocol):
 class Call:
     """One attempt of one task: arguments are resolved and valid against the capability's parameters.
 
-    deadline: a point in time, seconds since the epoch. idempotency_key: the same for every attempt of
-    the task, to be handed to services that take one. progress: tells the share done (0..1) and a note;
+    deadline: a point in time, seconds since the epoch. progress: tells the share done (0..1) and a note;
     may be called from any thread.
     """
 
@@ -43,8 +42,16 @@ class Call:
     run: str = ""
     task: str = ""
     attempt: int = 1
-    idempotency_key: str = ""
     progress: Callable[[float, str], None] = field(default=lambda _share, _note: None)
+
+    def key(self, index: int = 0) -> str:
+        """The idempotency key of an effect of this task, the same for every attempt: for services that
+        take one. A tool that has several effects in one call numbers them."""
+        return f"{self.run}.{self.task}.{index}"
+
+    @property
+    def idempotency_key(self) -> str:
+        return self.key(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,17 @@ class Done:
     note: str = ""
     confidence: float | None = None
     usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a tool found out about an effect that was begun and whose outcome was lost.
+
+    "done": it happened, and `value` is the task's result. "not-done": it did not, and will not any more.
+    """
+
+    outcome: Literal["done", "not-done", "unknown"]
+    value: Json = None
 
 
 class Expert(Protocol):
@@ -76,6 +94,13 @@ class Expert(Protocol):
     async def run(self, call: Call) -> Done: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Reconciling(Protocol):
+    """An expert that can find out whether an earlier attempt of a call has had its effect."""
+
+    async def reconcile(self, call: Call) -> Reconciled: ...
 
 
 class EchoExpert:

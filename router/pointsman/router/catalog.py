@@ -41,7 +41,8 @@ class Capability:
     name: dotted, lower case ("table.filter"). title: a short phrase shown to people ("filter rows").
     examples: requests in plain language that this serves. composition: hints of what goes before and
     after it. `output` may carry `x-adds` (list of {"name", "type"} columns that the result has beside those
-    of the table it was given) or `x-columns` (all columns of the resulting table).
+    of the table it was given) or `x-columns` (all columns of the resulting table). approval: every call
+    needs a person's yes to its exact arguments.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Capability:
     examples: tuple[str, ...] = ()
     composition: tuple[str, ...] = ()
     effect: Effect = "pure"
+    approval: bool = False
     prior: Prior = field(default_factory=Prior)
 
     def __post_init__(self) -> None:
@@ -99,6 +101,7 @@ class Capability:
             examples=list(self.examples),
             composition=list(self.composition),
             effect=self.effect,
+            approval=self.approval,
             prior=PriorIn(
                 quality=self.prior.quality, cost=self.prior.cost, latency=self.prior.latency
             ),
@@ -129,6 +132,7 @@ class CapabilityIn(BaseModel):
     examples: list[str] = Field(default_factory=list)
     composition: list[str] = Field(default_factory=list)
     effect: Effect = "once"
+    approval: bool = False
     prior: PriorIn = Field(default_factory=PriorIn)
 
     def capability(self) -> Capability:
@@ -141,6 +145,7 @@ class CapabilityIn(BaseModel):
             examples=tuple(self.examples),
             composition=tuple(self.composition),
             effect=self.effect,
+            approval=self.approval,
             prior=self.prior.prior(),
         )
 

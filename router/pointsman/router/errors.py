@@ -16,9 +16,14 @@ PointsmanError
 ├── ExpertError           an expert did not do its task
 │   ├── BadArguments      the task's arguments cannot be served: another expert would fail too
 │   ├── ExpertFailed      this expert failed: another may succeed
-│   ├── ExpertTimeout, ExpertOverloaded, NoExpert, AddressRefused
+│   ├── ExpertTimeout, ExpertOverloaded, ExpertUnavailable: the same expert may succeed later
+│   ├── WorkerLost, WorkerStopped, PoisonTask
+│   ├── EffectUnknown     a `once` effect may or may not have happened: a person is asked
+│   └── NoExpert, AddressRefused
+├── ApprovalError         a person's decision stands in the way, or cannot be taken
+│   ├── ApprovalDenied, ApprovalExpired, ApprovalNotFound, ApprovalConflict
 ├── WorkspaceError
-│   ├── RunNotFound, RunOver, StaleAttempt, StaleOwner, SlotConflict, WorkspaceUnavailable
+│   ├── RunNotFound, RunOver, RunNotOver, NothingToRerun, StaleAttempt, StaleOwner, SlotConflict, WorkspaceUnavailable
 └── BudgetExceeded
 
 `fault` says whose it is and decides what happens next: `caller` is told, `plan` is planned again,
@@ -36,6 +41,10 @@ class PointsmanError(Exception):
     code: ClassVar[str] = "error"
     fault: ClassVar[Fault] = "us"
     retryable: ClassVar[bool] = False
+    nothing_done: ClassVar[bool] = False
+    """Raised by an expert: certain that the call had no effect outside, so it may be made again."""
+    retry_after: float = 0.0
+    """Seconds to wait before another attempt."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -253,6 +262,7 @@ class BadArguments(ExpertError):
     code = "expert.bad-arguments"
     fault: ClassVar[Fault] = "caller"
     retryable = False
+    nothing_done = True
 
 
 class ExpertFailed(ExpertError):
@@ -269,15 +279,61 @@ class ExpertTimeout(ExpertError):
 
 class ExpertOverloaded(ExpertError):
     code = "expert.overloaded"
+    nothing_done = True
 
     def __init__(self, expert: str, retry_after: float) -> None:
         self.expert, self.retry_after = expert, retry_after
         super().__init__(f"{expert} is overloaded; retry after {retry_after:.1f} s")
 
 
+class ExpertUnavailable(ExpertError):
+    """The service behind an expert could not be reached: nothing was asked of it yet."""
+
+    code = "expert.unavailable"
+    nothing_done = True
+
+
+class WorkerLost(ExpertError):
+    code = "expert.worker-lost"
+
+    def __init__(self) -> None:
+        super().__init__("its worker stopped giving signs of life")
+
+
+class WorkerStopped(ExpertError):
+    code = "expert.worker-stopped"
+
+    def __init__(self) -> None:
+        super().__init__("its worker was stopped")
+
+
+class PoisonTask(ExpertError):
+    """A task that takes its workers down with it."""
+
+    code = "expert.poison-task"
+    retryable = False
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(
+            f"{workers} workers were lost while they ran this task; it is not tried again "
+            "(see the dead letters, and replay it once the cause is found)"
+        )
+
+
+class EffectUnknown(ExpertError):
+    """A `once` effect was begun and its outcome is not known: it is not repeated without a person."""
+
+    code = "expert.effect-unknown"
+    retryable = False
+
+    def __init__(self, capability: str, why: str) -> None:
+        super().__init__(f"{capability} may or may not have taken effect: {why}")
+
+
 class NoExpert(ExpertError):
     code = "expert.none"
     retryable = False
+    nothing_done = True
 
     def __init__(self, capability: str, why: str) -> None:
         self.capability = capability
@@ -288,10 +344,46 @@ class AddressRefused(ExpertError):
     code = "expert.address-refused"
     fault: ClassVar[Fault] = "caller"
     retryable = False
+    nothing_done = True
 
     def __init__(self, address: str, why: str) -> None:
         self.address = address
         super().__init__(f"address {address!r} is refused: {why}")
+
+
+class ApprovalError(PointsmanError):
+    code = "approval"
+    fault: ClassVar[Fault] = "caller"
+
+
+class ApprovalDenied(ApprovalError):
+    code = "approval.denied"
+
+    def __init__(self, by: str, note: str = "") -> None:
+        super().__init__(f"{by or 'a person'} said no" + (f": {note}" if note else ""))
+
+
+class ApprovalExpired(ApprovalError):
+    code = "approval.expired"
+
+    def __init__(self) -> None:
+        super().__init__("nobody decided in time; run it again from this task to ask once more")
+
+
+class ApprovalNotFound(ApprovalError):
+    code = "approval.not-found"
+
+    def __init__(self, run: str, approval: str) -> None:
+        super().__init__(f"run {run!r} has no approval {approval!r}; list those that are pending")
+
+
+class ApprovalConflict(ApprovalError):
+    """The approval is not what the person saw, or is decided already."""
+
+    code = "approval.conflict"
+
+    def __init__(self, approval: str, why: str) -> None:
+        super().__init__(f"approval {approval!r} cannot be decided: {why}")
 
 
 class WorkspaceError(PointsmanError):
@@ -314,6 +406,22 @@ class RunOver(WorkspaceError):
     def __init__(self, run: str, status: str) -> None:
         self.run, self.status = run, status
         super().__init__(f"run {run!r} is over ({status})")
+
+
+class RunNotOver(WorkspaceError):
+    code = "workspace.run-not-over"
+    fault: ClassVar[Fault] = "caller"
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} has not ended; wait for it, or stop it first")
+
+
+class NothingToRerun(WorkspaceError):
+    code = "workspace.nothing-to-rerun"
+    fault: ClassVar[Fault] = "caller"
+
+    def __init__(self, run: str, why: str) -> None:
+        super().__init__(f"run {run!r} cannot be run again like this: {why}")
 
 
 class StaleAttempt(WorkspaceError):

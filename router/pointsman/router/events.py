@@ -4,7 +4,7 @@ Each event is a JSON object with a `type`; on the bus it has an id ("1733-0", gr
 SSE id. `at` is seconds since the epoch.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, NewType, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -17,24 +17,31 @@ EventId = NewType("EventId", str)
 Phase = Literal["understand", "plan", "review", "dispatch", "assess", "replan", "respond"]
 RunStatus = Literal["queued", "running", "done", "failed", "refused", "cancelled"]
 TaskStatus = Literal[
-    "waiting", "ready", "queued", "running", "done", "failed", "skipped", "cancelled"
+    "waiting", "ready", "held", "queued", "running", "done", "failed", "skipped", "cancelled"
 ]
+"""held: waits for a person's decision."""
+Decision = Literal["approved", "denied", "edited", "done", "expired"]
+"""done: a person says that an effect whose outcome was unknown has happened."""
 OVER: frozenset[str] = frozenset({"done", "failed", "refused", "cancelled"})
 SETTLED: frozenset[str] = frozenset({"done", "failed", "skipped", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error on the wire."""
+    """An error on the wire. retry_after: seconds to wait before another attempt."""
 
     code: str
     message: str
     fault: Literal["caller", "plan", "expert", "us"] = "us"
     retryable: bool = False
+    retry_after: float = 0.0
 
     @classmethod
     def of(cls, error: PointsmanError) -> "Fault":
-        return cls(error.code, error.message, error.fault, error.retryable)
+        return cls(error.code, error.message, error.fault, error.retryable, error.retry_after)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ class TaskProgressed:
 
 @dataclass(frozen=True, slots=True)
 class TaskExpanded:
-    """A `for_each` task became its children "id[0]", "id[1]", ..."""
+    """A `for_each` task became its children "id[0]", "id[1]", ..., which are ready with it."""
 
     task: str
     children: list[str]
@@ -158,6 +165,41 @@ class TaskCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """A task is held for a person. digest: of the capability and these exact arguments.
+
+    why: "marked" (the capability, or the run, asks for it), "unknown-effect" (it may have happened
+    already) or "edited" (`edits` names the request that was changed). expires: seconds since the epoch.
+    """
+
+    task: str
+    approval: str
+    digest: str
+    capability: str
+    arguments: dict[str, Any]
+    why: Literal["marked", "unknown-effect", "edited"]
+    question: str
+    expires: float
+    at: float
+    edits: str | None = None
+    type: Literal["approval.requested"] = "approval.requested"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided:
+    """value: for "done", the result that the person gives the task."""
+
+    task: str
+    approval: str
+    decision: Decision
+    by: str
+    at: float
+    note: str = ""
+    value: Any = None
+    type: Literal["approval.decided"] = "approval.decided"
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     reason: str
     at: float
@@ -207,6 +249,8 @@ Event: TypeAlias = (
     | TaskFailed
     | TaskSkipped
     | TaskCancelled
+    | ApprovalRequested
+    | ApprovalDecided
     | CancelRequested
     | AnswerGrew
     | AnswerReady

@@ -14,8 +14,9 @@ another task at a JSON Pointer (RFC 6901); `{"$item": "/name"}` is the current i
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, NewType
 
 import jsonschema
@@ -45,7 +46,10 @@ from pointsman.router.values import Json
 TaskId = NewType("TaskId", str)
 
 MAX_TASKS = 200
-MAX_ITEMS = 1_000
+"""Of a plan that a planner makes."""
+MAX_GIVEN_TASKS = 20_000
+"""Of a plan that comes with the request."""
+MAX_ITEMS = 20_000
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Op = Literal["exists", "missing", "empty", "not_empty", "eq", "ne", "lt", "le", "gt", "ge"]
@@ -511,28 +515,13 @@ def first_fault(value: Any, schema: Mapping[str, Any]) -> str | None:
 
 
 def order(plan: Plan) -> tuple[TaskId, ...]:
-    """Task ids in an order in which every task stands after its inputs. Raises CyclicPlan."""
-    waiting = {t.id: set(t.inputs()) for t in plan.tasks}
-    done: list[TaskId] = []
-    while waiting:
-        free = [id for id, inputs in waiting.items() if not inputs]
-        if not free:
-            raise CyclicPlan(_cycle(waiting))
-        for id in free:
-            del waiting[id]
-        for inputs in waiting.values():
-            inputs.difference_update(free)
-        done.extend(free)
-    return tuple(done)
-
-
-def _cycle(waiting: Mapping[TaskId, set[TaskId]]) -> tuple[str, ...]:
-    path: list[TaskId] = [next(iter(waiting))]
-    while True:
-        following = min(waiting[path[-1]] & set(waiting), default=path[0])
-        if following in path:
-            return (*path[path.index(following) :], following)
-        path.append(following)
+    """Ids such that every task comes after its inputs. Raises CyclicPlan."""
+    inputs = {t.id: set(t.inputs()) for t in plan.tasks}
+    try:
+        return tuple(i for i in TopologicalSorter(inputs).static_order() if i in inputs)
+    except CycleError as error:
+        found: list[TaskId] = error.args[1]
+        raise CyclicPlan(tuple(reversed(found))) from None
 
 
 def sinks(tasks: Sequence[Task]) -> tuple[TaskId, ...]:
@@ -541,11 +530,22 @@ def sinks(tasks: Sequence[Task]) -> tuple[TaskId, ...]:
     return tuple(t.id for t in tasks if t.id not in read)
 
 
+def cone(plan: Plan, begins: Iterable[TaskId]) -> frozenset[TaskId]:
+    """The tasks named and all that depend on them, directly or not."""
+    inside = set(begins)
+    inputs = {t.id: t.inputs() for t in plan.tasks}
+    for id in order(plan):
+        if inside.intersection(inputs[id]):
+            inside.add(id)
+    return frozenset(inside)
+
+
 def critical_path(plan: Plan, seconds: Mapping[TaskId, float]) -> float:
     """The longest chain of durations: the least time the plan can take with unlimited experts."""
     finish: dict[TaskId, float] = {}
+    inputs = {t.id: t.inputs() for t in plan.tasks}
     for id in order(plan):
-        start = max((finish[i] for i in plan.task(id).inputs()), default=0.0)
+        start = max((finish[i] for i in inputs[id]), default=0.0)
         finish[id] = start + seconds.get(id, 0.0)
     return max(finish.values(), default=0.0)
 

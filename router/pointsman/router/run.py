@@ -6,18 +6,22 @@ takes over a run.
 
 What it promises (tests/test_run.py holds it with random plans, orders of events, failures, cancels):
 a task starts only when its inputs are settled; a task has at most one effective result; what is spent
-and reserved never exceeds the budget; every run ends.
+and reserved never exceeds the budget; every run ends. A step costs O(log n) of n tasks.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
-from pointsman.router.errors import BudgetExceeded
+from immutables import Map
+
+from pointsman.router.errors import ApprovalDenied, ApprovalExpired, BudgetExceeded, PoisonTask
 from pointsman.router.events import (
     SETTLED,
     AnswerGrew,
     AnswerReady,
+    ApprovalDecided,
+    ApprovalRequested,
     CancelRequested,
     Event,
     Fault,
@@ -42,53 +46,83 @@ from pointsman.router.usage import USAGE, Budget, Usage
 MAX_ATTEMPTS = 3
 
 
+POISON = 3
+"""Workers that may be lost over one task before it is held to be the cause."""
+AGAIN = frozenset(
+    {
+        "expert.timeout",
+        "expert.overloaded",
+        "expert.unavailable",
+        "expert.worker-lost",
+        "expert.worker-stopped",
+    }
+)
+"""Faults that pass: the same expert may serve the task later. After any other only another expert may."""
+NOT_COUNTED = frozenset({"expert.worker-lost", "expert.worker-stopped"})
+"""Faults that say nothing of the expert: they do not use up the task's attempts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task of a run, or one child of a `for_each` task. `asked`: commanded to start, not yet routed."""
+    """One task of a run, or one child of a `for_each` task.
+
+    asked: commanded to start, not yet routed. tried: experts that failed it. failures: attempts that
+    count; lost: workers that died over it. approval: the request that is pending; approved: the digest
+    that a person said yes to; given: the arguments of it. left: children that are not settled.
+    """
 
     task: Task
     status: TaskStatus = "waiting"
     attempt: int = 0
+    expert: str = ""
     tried: tuple[str, ...] = ()
+    failures: int = 0
+    lost: int = 0
     error: Fault | None = None
     asked: bool = False
     reserved: int = 0
+    approval: ApprovalRequested | None = None
+    decision: ApprovalDecided | None = None
+    approved: str | None = None
+    given: Mapping[str, Any] | None = None
     parent: TaskId | None = None
     index: int | None = None
     children: tuple[TaskId, ...] | None = None
+    left: int = 0
 
     @property
     def settled(self) -> bool:
         return self.status in SETTLED
 
+    @property
+    def open(self) -> bool:
+        """An attempt is asked for, queued or running."""
+        return self.asked or (self.status in ("queued", "running") and self.children is None)
+
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """`spent`: what finished attempts used. reserved cost of open ones stands in their nodes."""
+    """`spent`: what finished attempts used.
+
+    Counted as it goes: reserved, micro-dollars that open attempts may still cost; open_calls, attempts
+    that are open; unsettled tasks; held ones.
+    """
 
     budget: Budget = field(default_factory=Budget)
     plan: Plan | None = None
     version: int = 0
-    nodes: Mapping[TaskId, Node] = field(default_factory=dict)
+    nodes: Map[TaskId, Node] = field(default_factory=Map)
     spent: Usage = field(default_factory=Usage)
     cancelling: bool = False
     ended: bool = False
-
-    @property
-    def reserved(self) -> int:
-        """Micro-dollars that open attempts may still cost."""
-        return sum(n.reserved for n in self.nodes.values())
-
-    @property
-    def open_calls(self) -> int:
-        return sum(
-            n.asked or (n.status in ("queued", "running") and n.children is None)
-            for n in self.nodes.values()
-        )
+    reserved: int = 0
+    open_calls: int = 0
+    unsettled: int = 0
+    held: int = 0
 
     @property
     def settled(self) -> bool:
-        return self.plan is not None and all(n.settled for n in self.nodes.values())
+        return self.plan is not None and self.unsettled == 0
 
     @property
     def cost_left(self) -> int | None:
@@ -100,11 +134,16 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Check `when`, resolve the arguments, choose a route that avoids `exclude`, put it on the queue."""
+    """Check `when`, resolve the arguments, choose a route that avoids `exclude`, put it on the queue.
+
+    not_before: seconds since the epoch. again: when no other expert is left, the same one may serve it.
+    """
 
     task: TaskId
     attempt: int
     exclude: tuple[str, ...] = ()
+    not_before: float = 0.0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +160,22 @@ class Collect:
     task: TaskId
     children: tuple[TaskId, ...]
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A `once` effect of the task is unknown: hold the task and ask a person."""
+
+    task: TaskId
+    error: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A person gave the task's result: commit it."""
+
+    task: TaskId
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +204,7 @@ class Finish:
     """Every task is settled."""
 
 
-Command: TypeAlias = Start | Expand | Collect | Skip | Fail | Drop | Finish
+Command: TypeAlias = Start | Ask | Settle | Expand | Collect | Skip | Fail | Drop | Finish
 Step: TypeAlias = tuple[RunState, tuple[Command, ...]]
 
 
@@ -166,6 +221,10 @@ def step(state: RunState, event: Event) -> Step:
             return _opened(state, event)
         case TaskRouted() | TaskStarted():
             return _under_way(state, event), ()
+        case ApprovalRequested():
+            return _asked_for(state, event), ()
+        case ApprovalDecided():
+            return _decided(state, event)
         case TaskDone() | TaskFailed() | TaskSkipped() | TaskCancelled():
             return _came_back(state, event)
         case RunCreated() | PhaseEntered() | TaskProgressed() | AnswerGrew() | AnswerReady():
@@ -181,7 +240,18 @@ def _planned(state: RunState, event: PlanProposed) -> Step:
     children = {c for n in kept.values() for c in n.children or ()}
     nodes: dict[TaskId, Node] = {t.id: kept.get(t.id, Node(t)) for t in plan.tasks}
     nodes |= {id: n for id, n in state.nodes.items() if id in children}
-    return replace(state, plan=plan, version=event.version, nodes=nodes), ()
+    return _counted(replace(state, plan=plan, version=event.version, nodes=Map(nodes))), ()
+
+
+def _counted(state: RunState) -> RunState:
+    nodes = state.nodes.values()
+    return replace(
+        state,
+        reserved=sum(n.reserved for n in nodes),
+        open_calls=sum(n.open for n in nodes),
+        unsettled=sum(not n.settled for n in nodes),
+        held=sum(n.status == "held" for n in nodes),
+    )
 
 
 def _cancelling(state: RunState) -> Step:
@@ -226,12 +296,14 @@ def _blocked(state: RunState, node: Node) -> str | None:
     return None
 
 
-def _start_or_fail(state: RunState, id: TaskId) -> Step:
+def _start_or_fail(state: RunState, id: TaskId, at: float = 0.0) -> Step:
     node = state.nodes[id]
     over = _over_budget(state)
     if over is not None:
         return state, (Fail(id, Fault.of(over)),)
-    start = Start(id, node.attempt + 1, node.tried)
+    error = node.error
+    again = error is not None and error.code in AGAIN
+    start = Start(id, node.attempt + 1, node.tried, at, again)
     return _with(state, id, replace(node, asked=True)), (start,)
 
 
@@ -252,15 +324,23 @@ def _expanded(state: RunState, event: TaskExpanded) -> Step:
     if node is None or node.children is not None or node.settled:
         return state, ()
     children = tuple(TaskId(c) for c in event.children)
-    nodes = dict(state.nodes)
-    nodes[id] = replace(node, status="running", children=children)
     inner = replace(node.task, for_each=None, when=None)
-    for index, child in enumerate(children):
-        nodes[child] = Node(replace(inner, id=child), parent=id, index=index)
-    state = replace(state, nodes=nodes)
+    made = {
+        child: Node(replace(inner, id=child), status="ready", parent=id, index=index)
+        for index, child in enumerate(children)
+    }
+    made[id] = replace(node, status="running", children=children, left=len(children))
+    unsettled = state.unsettled + len(children)
+    state = replace(state, nodes=state.nodes.update(made), unsettled=unsettled)
     if state.cancelling:
         return state, tuple(Drop(c) for c in (*children, id))
-    return state, () if children else (Collect(id, (), 0),)
+    if not children:
+        return state, (Collect(id, (), 0),)
+    commands: list[Command] = []
+    for child in children:
+        state, more = _start_or_fail(state, child)
+        commands.extend(more)
+    return state, tuple(commands)
 
 
 def _under_way(state: RunState, event: TaskRouted | TaskStarted) -> RunState:
@@ -281,7 +361,7 @@ def _under_way(state: RunState, event: TaskRouted | TaskStarted) -> RunState:
             status="queued",
             asked=False,
             attempt=event.attempt,
-            tried=(*node.tried, expert),
+            expert=expert,
             reserved=int(event.route.get("cost", 0)),
         ),
     )
@@ -306,22 +386,89 @@ def _came_back(state: RunState, event: TaskDone | TaskFailed | TaskSkipped | Tas
             node = replace(node, status="cancelled", asked=False, reserved=0)
         case _:
             assert_never(event)
-    state = _with(state, id, node)
+    state = _with(state, id, replace(node, approval=None))
+    if node.parent is not None:
+        parent = state.nodes[node.parent]
+        state = _with(state, node.parent, replace(parent, left=parent.left - 1))
     return state, tuple(_after_settling(state, node))
 
 
 def _attempt_failed(state: RunState, id: TaskId, node: Node, event: TaskFailed) -> Step:
     """Another expert may serve it: the router falls back to the runner-up."""
-    if event.attempt != node.attempt:
+    if event.attempt != node.attempt or node.status == "ready":
         return state, ()
+    code = event.error.code
+    counts = code not in NOT_COUNTED
     spent = state.spent + Usage(calls=1)
-    state = replace(state, spent=spent)
-    state = _with(state, id, replace(node, status="ready", reserved=0, error=event.error))
+    node = replace(
+        node,
+        status="ready",
+        reserved=0,
+        error=event.error,
+        failures=node.failures + counts,
+        lost=node.lost + (code == "expert.worker-lost"),
+        tried=(*node.tried, node.expert) if counts else node.tried,
+    )
+    state = _with(replace(state, spent=spent), id, node)
     if state.cancelling:
         return state, (Drop(id),)
-    if not event.error.retryable or event.attempt >= MAX_ATTEMPTS:
-        return state, (Fail(id, event.error),)
-    return _start_or_fail(state, id)
+    return _after_failure(state, id, node, event.at)
+
+
+def _after_failure(state: RunState, id: TaskId, node: Node, at: float) -> Step:
+    """By the class of the error: ask a person, give up, or try once more."""
+    error = node.error
+    assert error is not None
+    if error.code == "expert.effect-unknown":
+        return state, (Ask(id, error),)
+    if node.lost >= POISON:
+        return state, (Fail(id, Fault.of(PoisonTask(node.lost))),)
+    if not error.retryable or node.failures >= MAX_ATTEMPTS:
+        return state, (Fail(id, error),)
+    wait = at + error.retry_after if error.retry_after else 0.0
+    return _start_or_fail(state, id, wait)
+
+
+def _asked_for(state: RunState, event: ApprovalRequested) -> RunState:
+    """The task is held; another request (an edit) takes the place of the one before."""
+    id = TaskId(event.task)
+    node = state.nodes.get(id)
+    if node is None or node.settled:
+        return state
+    return _with(state, id, replace(node, status="held", asked=False, approval=event))
+
+
+def _decided(state: RunState, event: ApprovalDecided) -> Step:
+    id = TaskId(event.task)
+    node = state.nodes.get(id)
+    if node is None or node.approval is None or node.approval.approval != event.approval:
+        return state, ()
+    request = node.approval
+    if event.decision == "edited":  # the request that takes its place is the next event
+        return state, ()
+    node = replace(node, status="ready", approval=None, decision=event)
+    if event.decision == "approved":
+        node = replace(
+            node, approved=request.digest, given=request.arguments, error=None, decision=None
+        )
+    state = _with(state, id, node)
+    if state.cancelling:
+        return state, (Drop(id),)
+    return _after_decision(state, id, event)
+
+
+def _after_decision(state: RunState, id: TaskId, event: ApprovalDecided) -> Step:
+    match event.decision:
+        case "approved" | "edited":
+            return _start_or_fail(state, id)
+        case "done":
+            return state, (Settle(id, event.value),)
+        case "denied":
+            return state, (Fail(id, Fault.of(ApprovalDenied(event.by, event.note))),)
+        case "expired":
+            return state, (Fail(id, Fault.of(ApprovalExpired())),)
+        case _:
+            assert_never(event.decision)
 
 
 def _after_settling(state: RunState, node: Node) -> Iterator[Command]:
@@ -333,7 +480,7 @@ def _after_settling(state: RunState, node: Node) -> Iterator[Command]:
 
 def _parent(state: RunState, parent: Node) -> Iterator[Command]:
     children = parent.children or ()
-    if parent.settled or not all(state.nodes[c].settled for c in children):
+    if parent.settled or parent.left:
         return
     if state.cancelling:
         yield Drop(parent.task.id)
@@ -347,16 +494,25 @@ def _parent(state: RunState, parent: Node) -> Iterator[Command]:
 
 
 def _with(state: RunState, id: TaskId, node: Node) -> RunState:
-    return replace(state, nodes={**state.nodes, id: node})
+    old = state.nodes[id]
+    return replace(
+        state,
+        nodes=state.nodes.set(id, node),
+        reserved=state.reserved + node.reserved - old.reserved,
+        open_calls=state.open_calls + node.open - old.open,
+        unsettled=state.unsettled + old.settled - node.settled,
+        held=state.held + (node.status == "held") - (old.status == "held"),
+    )
 
 
 def pending(state: RunState) -> Step:
     """What is still to be done for a state that was rebuilt from the bus: for a controller that takes over.
 
-    Tasks that are queued or running are left to their workers and leases.
+    Tasks that are queued or running are left to their workers and leases, held ones to a person.
     """
     commands: list[Command] = []
-    state = replace(state, nodes={i: replace(n, asked=False) for i, n in state.nodes.items()})
+    asked = {i: replace(n, asked=False) for i, n in state.nodes.items() if n.asked}
+    state = _counted(replace(state, nodes=state.nodes.update(asked)))
     for id, node in state.nodes.items():
         if node.settled:
             continue
@@ -378,8 +534,10 @@ def _again(state: RunState, id: TaskId, node: Node) -> Step:
         return state, (Skip(id, blocked),)
     if node.task.for_each is not None:
         return state, (Expand(id),)
-    if node.error is not None and (not node.error.retryable or node.attempt >= MAX_ATTEMPTS):
-        return state, (Fail(id, node.error),)
+    if node.decision is not None:
+        return _after_decision(state, id, node.decision)
+    if node.error is not None:
+        return _after_failure(state, id, node, 0.0)
     return _start_or_fail(state, id)
 
 

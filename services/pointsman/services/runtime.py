@@ -127,7 +127,7 @@ class Runtime:
         from pointsman.workflows.serving import Controller
 
         assert encoder is not None
-        saver = RedisSaver.at(url, prefix="pm:graph")
+        saver = RedisSaver(connect(url, decode_responses=False), prefix="pm:graph")
         self._stack.push_async_callback(saver.aclose)
         remote = remote_settings(self.settings)
         planner = planner_for(encoder, remote, self.settings.home / "cache")

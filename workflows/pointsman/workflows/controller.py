@@ -37,21 +37,34 @@ from pointsman.router.events import (
     PlanProposed,
     RunEnded,
     RunStatus,
+    TaskDone,
 )
-from pointsman.router.plan import Plan, critical_path, parse_plan, validate
+from pointsman.router.plan import (
+    MAX_GIVEN_TASKS,
+    MAX_TASKS,
+    Plan,
+    TaskId,
+    critical_path,
+    parse_plan,
+    validate,
+)
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
 from pointsman.router.preview import preview
 from pointsman.router.run import RunState, step
 from pointsman.router.usage import Budget, Usage
+from pointsman.router.values import kind_of
 from pointsman.router.workspace import Owner, RunRecord, Workspace
-from pointsman.workflows.dispatcher import Dispatcher, Router, Terms
+from pointsman.workflows.choosing import Router
+from pointsman.workflows.dispatcher import Dispatcher
 from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
+from pointsman.workflows.starting import Terms
 
 if TYPE_CHECKING:
     from pointsman.router.planning.llm_answer import Writer  # openai takes a second to import
 
 RUN_SECONDS = 600.0
 """How long a run may take when nobody set a deadline."""
+MISSING: Any = object()
 PREVIEW = 4_000
 """Characters of a result that a language model sees when it writes the answer."""
 
@@ -107,7 +120,8 @@ class ControllerGraph:
 
     async def step(self, owner: Owner) -> None:
         """The whole run, from wherever its checkpoint stands, to its end."""
-        config: Any = {"configurable": {"thread_id": owner.run, "checkpoint_ns": ""}}
+        place = {"thread_id": owner.run, "checkpoint_ns": "", "fence": owner.epoch}
+        config: Any = {"configurable": place}
         self._owners[owner.run] = owner
         try:
             begun = (await self._graph.aget_state(config)).values
@@ -142,7 +156,8 @@ class ControllerGraph:
             outcome = proposal.outcome
             if isinstance(outcome, Refusal):
                 return _refused(outcome)
-            validate(outcome, catalog)
+            limit = MAX_TASKS if record.spec.plan is None else MAX_GIVEN_TASKS
+            validate(outcome, catalog, max_tasks=limit)
         except CannotPlan as error:
             return _refused(Refusal(error.why, error.could_do))
         except RequestError as error:
@@ -151,16 +166,13 @@ class ControllerGraph:
             return _failed("plan", error, "failed")
         event = PlanProposed(
             outcome.to_json(),
-            record.version + 1,
+            record.proposed + 1,
             time.time(),
             [{"name": c.name, "score": c.score, **c.detail} for c in proposal.considered],
             estimate(outcome, catalog),
         )
-        if record.dry_run:
-            await self._workspace.post(stage.owner, event, plan=outcome.to_json())
-            return {"phase": "plan", "outcome": "done"}
-        await self._workspace.write_plan(stage.owner, outcome, event, record.version + 1)
-        return {"phase": "plan", "outcome": "planned"}
+        await self._workspace.propose(stage.owner, event)
+        return {"phase": "plan", "outcome": "done" if record.dry_run else "planned"}
 
     async def _propose(self, record: RunRecord, catalog: Catalog) -> Proposal:
         spec = record.spec
@@ -188,10 +200,35 @@ class ControllerGraph:
 
     async def _dispatch(self, state: Phases) -> Phases:
         stage = await self._enter(state, "dispatch")
-        terms = Terms(stage.record.spec.prefer, deadline_of(stage.record))
+        record, spec = stage.record, stage.record.spec
+        if record.version < record.proposed:
+            plan = parse_plan(record.plan)
+            kept = await self._kept(record, plan) if record.proposed == 1 else {}
+            await self._workspace.write_plan(stage.owner, plan, record.proposed, kept)
+        terms = Terms(
+            prefer=spec.prefer,
+            deadline=deadline_of(record),
+            fixed=spec.deadline is not None or spec.budget.seconds is not None,
+            weight=spec.weight,
+            approve=spec.approve,
+            request=record.request,
+        )
         dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms)
-        await dispatcher.run(RunState(budget=stage.record.spec.budget))
+        await dispatcher.run(RunState(budget=spec.budget))
         return {"phase": "dispatch"}
+
+    async def _kept(self, record: RunRecord, plan: Plan) -> dict[TaskId, tuple[Any, TaskDone]]:
+        """Results that this run takes over from the one that it repeats."""
+        reuse = record.spec.reuse
+        if reuse is None:
+            return {}
+        found = await self._workspace.slots(reuse.run, list(reuse.tasks))
+        note, now, nothing = f"kept from {reuse.run}", time.time(), Usage().to_json()
+        return {
+            t.id: (v, TaskDone(t.id, 0, kind_of(v), preview(v), note, nothing, 0.0, now))
+            for t in plan.tasks
+            if (v := found.get(t.id, MISSING)) is not MISSING
+        }
 
     async def _assess(self, state: Phases) -> Phases:
         """Done when at least one of the answer's tasks is done; else the run is what stopped it."""
@@ -204,7 +241,7 @@ class ControllerGraph:
             return {"phase": "assess", "outcome": "cancelled"}
         errors = [n.error for n in final.nodes.values() if n.status == "failed" and n.error]
         first = errors[0] if errors else Fault("plan.nothing", "no task of the plan ran", "plan")
-        return {"phase": "assess", "outcome": "failed", "error": _fault_json(first)}
+        return {"phase": "assess", "outcome": "failed", "error": first.to_json()}
 
     async def _respond(self, state: Phases) -> Phases:
         stage = await self._enter(state, "respond")
@@ -315,7 +352,7 @@ def _folded(budget: Budget, events: list[Event]) -> RunState:
 
 
 def _failed(phase: Phase, error: PointsmanError, outcome: Literal["refused", "failed"]) -> Phases:
-    return {"phase": phase, "outcome": outcome, "error": _fault_json(Fault.of(error))}
+    return {"phase": phase, "outcome": outcome, "error": Fault.of(error).to_json()}
 
 
 def _refused(refusal: Refusal) -> Phases:
@@ -323,17 +360,8 @@ def _refused(refusal: Refusal) -> Phases:
     return {
         "phase": "plan",
         "outcome": "refused",
-        "error": _fault_json(fault),
+        "error": fault.to_json(),
         "refusal": {"could_do": list(refusal.could_do), "question": refusal.question},
-    }
-
-
-def _fault_json(fault: Fault) -> dict[str, Any]:
-    return {
-        "code": fault.code,
-        "message": fault.message,
-        "fault": fault.fault,
-        "retryable": fault.retryable,
     }
 
 

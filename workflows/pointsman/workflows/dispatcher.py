@@ -2,40 +2,43 @@
 
 Event-driven: a result is on the bus in the act that commits it, and so is every task that it made ready;
 nothing is polled and nothing waits for a sibling. Timers stand only for what must not wait for ever: the
-run's deadline and the leases of running attempts.
+run's deadline, leases of running attempts, queued attempts that nobody takes, people who do not decide.
+
+A run has only so many tasks with the experts at once as those can run, twice over: the rest waits here. So
+an expert's queue is short however large a run is, and a small run beside it is served in turn.
 """
 
 import asyncio
+import heapq
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
+from itertools import count
 from typing import Any, assert_never
 
-from pointsman.router.cards import ExpertCard, Route
 from pointsman.router.errors import (
-    ExpertFailed,
-    IllTypedArgument,
-    LoopTooLong,
-    PlanError,
+    ExpertTimeout,
+    ExpertUnavailable,
+    NoExpert,
     PointsmanError,
     RunOver,
+    WorkerLost,
 )
 from pointsman.router.events import (
     Event,
     Fault,
     Posted,
+    RunEnded,
     TaskCancelled,
     TaskDone,
     TaskFailed,
     TaskRouted,
-    TaskSkipped,
 )
-from pointsman.router.plan import Loop, Ref, TaskId, at, holds, resolve
-from pointsman.router.planning.base import Prefer
-from pointsman.router.routing.choice import choose
-from pointsman.router.routing.observations import Observations, heartbeat, observe, tried
+from pointsman.router.plan import TaskId
 from pointsman.router.run import (
+    Ask,
     Collect,
     Command,
     Drop,
@@ -44,80 +47,38 @@ from pointsman.router.run import (
     Finish,
     Node,
     RunState,
+    Settle,
     Skip,
     Start,
-    child_id,
     pending,
     step,
 )
 from pointsman.router.usage import Usage
-from pointsman.router.values import kind_of
-from pointsman.router.workspace import Owner, Workspace
-from pointsman.router.workspace.keys import queue
-from pointsman.workflows.respond import CONDITION
+from pointsman.router.workspace import Approval, Owner, Workspace
+from pointsman.router.workspace.watching import PAGE
+from pointsman.workflows.choosing import Router
+from pointsman.workflows.starting import CALL_SECONDS, Starter, Terms
 
 log = logging.getLogger(__name__)
 
-CALL_SECONDS = 120.0
-"""The longest that one attempt may take, within the run's deadline."""
 LEASE_SLACK = 1.0
 """Seconds after the end of a lease before the attempt counts as lost."""
-LOOK_AT_LEASES = 5.0
-"""Seconds without an event after which the leases of running attempts are looked at."""
-RECENT = 2.0
-"""Seconds for which the list of live experts is taken as it was."""
+LOOK = 2.5
+"""Seconds between looks at leases, queued attempts and pending approvals."""
+OFFER_AGAIN = 10.0
+"""Seconds after which an attempt that nobody claims is offered again, doubled each time: the offer was lost."""
+WINDOW = 2
+"""Tasks of a run with the experts, for each place that they have."""
+NOBODY_SECONDS = 20.0
+"""How long a task waits for an expert that was there when it was planned."""
+BACKOFF = 0.25
+"""Seconds before the same expert is asked again, doubled with each failure."""
+AFTER_A_DECISION = 600.0
+"""Seconds that a run has from the last decision of a person on, when its caller set no deadline."""
 
 
-class Router:
-    """Chooses routes for all runs of a controller, and keeps what it has seen of the experts."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._cards: tuple[ExpertCard, ...] = ()
-        self._read = 0.0
-        self.observations = Observations()
-
-    def route(
-        self, capability: str, *, prefer: Prefer, exclude: Sequence[str], budget_left: int | None
-    ) -> Route:
-        """Raises NoExpert. `refresh` comes first."""
-        now = time.time()
-        arguments: dict[str, Any] = {"prefer": prefer, "budget_left": budget_left, "now": now}
-        route = choose(capability, self._cards, self.observations, exclude=exclude, **arguments)
-        self.observations = tried(self.observations, route.expert, capability, now)
-        return route
-
-    async def refresh(self) -> None:
-        """Reads who is there, unless that was done a moment ago."""
-        if time.monotonic() - self._read < RECENT:
-            return
-        live = await self._workspace.experts()
-        self._cards = tuple(e.card for e in live)
-        for expert in live:
-            queued = await self._workspace.queue(queue(expert.card.name)).length()
-            self.observations = heartbeat(
-                self.observations,
-                expert.card.name,
-                expert.seen,
-                queued=queued,
-                workers=expert.workers,
-            )
-        self._read = time.monotonic()
-
-    def saw(self, expert: str, capability: str, seconds: float, ok: bool, usage: Usage) -> None:
-        """After an attempt. Bad arguments are not the expert's fault and are not told here."""
-        cost = usage.cost if ok else None
-        self.observations = observe(
-            self.observations, expert, capability, seconds, ok, time.time(), cost=cost
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Under which a run is dispatched. deadline: seconds since the epoch."""
-
-    prefer: Prefer
-    deadline: float
+class Parked(Exception):
+    """The run has been let go of; a decision, or the time it expires, brings it back."""
 
 
 class Dispatcher:
@@ -128,67 +89,91 @@ class Dispatcher:
         self._router = router
         self._owner = owner
         self._terms = terms
-        self._expert: dict[TaskId, str] = {}
-        self._asked: dict[TaskId, int] = {}
+        self._starter = Starter(workspace, router, owner, terms)
+        self._deadline = terms.deadline
+        self._waiting: dict[str, deque[Start]] = defaultdict(deque)
+        self._later: list[tuple[float, int, Start]] = []
+        self._numbers = count()
+        self._open: dict[str, set[TaskId]] = defaultdict(set)
+        self._queued_since: dict[TaskId, float] = {}
+        self._offers: dict[TaskId, int] = {}
+        self._nobody_since: dict[TaskId, float] = {}
+        self._next_look = time.time() + LOOK
 
     async def run(self, state: RunState) -> RunState:
         """Follows the bus from its beginning until every task is settled; returns the last state.
 
         Events that lie on the bus already rebuild the state and command nothing. Raises StaleOwner when
-        another controller has taken the run over, RunOver when it has ended.
+        another controller has taken the run over, RunOver when it has ended, Parked.
         """
         run = self._owner.run
-        last = "0-0"
-        while page := await self._workspace.history(run, after=last):
-            for posted in page:
-                last = posted.id
-                self._note(posted.event)
-                state, _ = step(state, posted.event)
-        await self._offer_again(state)
-        state, commands = pending(state)
-        if await self._carry_out(state, commands):
-            return state
-        return await self._follow(state, last)
-
-    async def _follow(self, state: RunState, last: str) -> RunState:
-        """Live: the next event, or the next timer, whichever is first."""
-        events = self._workspace.events(self._owner.run, after=last)
-        coming = asyncio.ensure_future(_following(events))
-        try:
-            while True:
-                await asyncio.wait({coming}, timeout=self._until_timer(state))
-                if not coming.done():
+        with self._workspace.wakeups.on(run) as grown:
+            await self._workspace.wakeups.ready()
+            state, last = await self._rebuilt(state)
+            await self._offer_again(state)
+            state, resumed = pending(state)
+            commands = list(resumed)
+            more = False
+            while not await self._carry_out(state, commands):
+                if not more:
+                    await self._park_if_idle(state, last)
+                    await self._wait(grown, state)
                     await self._timers(state)
-                    continue
-                posted = coming.result()
-                if posted is None:
-                    raise RunOver(self._owner.run, "ended by another")
-                coming = asyncio.ensure_future(_following(events))
-                self._note(posted.event, state)
-                state, commands = step(state, posted.event)
-                if await self._carry_out(state, commands):
-                    return state
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-            await events.aclose()
+                grown.clear()  # before the read: what comes while it is under way wakes us again
+                page = await self._workspace.history(run, after=last)
+                last, more = page[-1].id if page else last, len(page) == PAGE
+                state, commands = self._fold(state, page)
+            return state
 
-    def _note(self, event: Event, state: RunState | None = None) -> None:
-        """Which expert has which task; with a state, also what an attempt tells of its expert."""
+    async def _rebuilt(self, state: RunState) -> tuple[RunState, str]:
+        last = "0-0"
+        while page := await self._workspace.history(self._owner.run, after=last):
+            last = page[-1].id
+            for posted in page:
+                state, _ = step(state, posted.event)
+                self._note(posted.event, state, live=False)
+            if len(page) < PAGE:
+                break
+        return state, last
+
+    def _fold(self, state: RunState, page: Sequence[Posted]) -> tuple[RunState, list[Command]]:
+        commands: list[Command] = []
+        for posted in page:
+            if isinstance(posted.event, RunEnded):
+                raise RunOver(self._owner.run, posted.event.status)
+            self._note(posted.event, state, live=True)
+            state, more = step(state, posted.event)
+            commands.extend(more)
+        return state, commands
+
+    def _note(self, event: Event, state: RunState, *, live: bool) -> None:
+        """Which tasks are with experts; and, live, what an attempt tells of its expert."""
+        task = TaskId(getattr(event, "task", ""))
+        node = state.nodes.get(task)
+        if node is None:
+            return
         if isinstance(event, TaskRouted):
-            self._expert[TaskId(event.task)] = str(event.route["expert"])
-            self._asked.pop(TaskId(event.task), None)
-        if state is None or not isinstance(event, TaskDone | TaskFailed):
+            self._starter.routed(task)
+            self._queued_since[task] = event.at
+            self._offers.pop(task, None)
+            self._open[node.task.capability].add(task)
             return
-        expert = self._expert.get(TaskId(event.task))
-        node = state.nodes.get(TaskId(event.task))
-        if expert is None or node is None or event.attempt == 0:
-            return
-        if isinstance(event, TaskDone):
+        if event.type == "task.started":
+            self._queued_since.pop(task, None)
+        if event.type == "approval.decided":
+            self._deadline = max(self._deadline, event.at + AFTER_A_DECISION)
+        if event.type in CAME_BACK:
+            self._queued_since.pop(task, None)
+            self._open[node.task.capability].discard(task)
+            if live:
+                self._learn(event, node)
+
+    def _learn(self, event: Event, node: Node) -> None:
+        if isinstance(event, TaskDone) and event.attempt:
             usage = Usage(**event.usage)
-            self._router.saw(expert, node.task.capability, event.seconds, True, usage)
-        elif not event.final and event.error.fault == "expert":
-            self._router.saw(expert, node.task.capability, 0.0, False, Usage())
+            self._router.saw(node.expert, node.task.capability, event.seconds, True, usage)
+        elif isinstance(event, TaskFailed) and not event.final and event.error.fault == "expert":
+            self._router.saw(node.expert, node.task.capability, 0.0, False, Usage())
 
     async def _offer_again(self, state: RunState) -> None:
         """A controller that died between opening an attempt and offering it left it unoffered.
@@ -196,169 +181,180 @@ class Dispatcher:
         A second offer of the same attempt does no harm: only one claim of it is taken.
         """
         for id, node in state.nodes.items():
-            if node.status == "queued" and id in self._expert:
-                await self._workspace.offer(self._owner.run, id, node.attempt, self._expert[id])
+            if node.status == "queued":
+                await self._workspace.offer(self._owner.run, id, node.attempt, node.expert)
 
-    # --- timers ---------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------
 
-    def _until_timer(self, state: RunState) -> float:
-        """Seconds until the deadline, or until the leases of running attempts are looked at."""
-        until = self._terms.deadline - time.time()
-        if any(n.status == "running" and n.children is None for n in state.nodes.values()):
-            until = min(until, LOOK_AT_LEASES)
-        return max(0.02, until)
+    def _end(self, state: RunState) -> float | None:
+        """The run's deadline, seconds since the epoch; None while it waits for people."""
+        if self._terms.fixed:
+            return self._terms.deadline
+        return None if state.held else self._deadline
+
+    async def _wait(self, grown: asyncio.Event, state: RunState) -> None:
+        until = [self._next_look]
+        if (end := self._end(state)) is not None and not state.cancelling:
+            until.append(end)
+        if self._later:
+            until.append(self._later[0][0])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.005, min(until) - time.time())):
+                await grown.wait()
+
+    async def _park_if_idle(self, state: RunState, last: str) -> None:
+        idle = state.held and not (state.open_calls or self._later or state.cancelling)
+        if not idle or any(self._waiting.values()):
+            return
+        ends = [n.approval.expires for n in state.nodes.values() if n.approval is not None]
+        if self._terms.fixed:
+            ends.append(self._terms.deadline)
+        if await self._workspace.park(self._owner, last, min(ends)):
+            raise Parked
 
     async def _timers(self, state: RunState) -> None:
         now = time.time()
-        if now >= self._terms.deadline and not state.cancelling:
+        end = self._end(state)
+        if end is not None and now >= end and not state.cancelling:
             await self._workspace.cancel(self._owner.run, "the deadline has passed")
+        if now < self._next_look:
             return
-        for task, end in (await self._workspace.leases(self._owner.run)).items():
-            node = state.nodes.get(TaskId(task))
-            if node is None or end + LEASE_SLACK > now or node.status != "running":
+        self._next_look = now + LOOK
+        await self._router.refresh()
+        leases = await self._workspace.leases(self._owner.run)
+        for task, until in leases.items():
+            if until + LEASE_SLACK <= now:
+                await self._lose(state, TaskId(task), WorkerLost())
+        for task, since in list(self._queued_since.items()):
+            node = state.nodes[task]
+            if node.status != "queued":
                 continue
-            log.warning("%s/%s: its worker is gone", self._owner.run, task)
-            gone = Fault.of(ExpertFailed("its worker stopped giving signs of life"))
-            await self._workspace.lose(
-                self._owner.run, TaskFailed(task, node.attempt, gone, False, now)
-            )
+            if since + CALL_SECONDS <= now:
+                await self._lose(state, task, ExpertTimeout(node.expert, CALL_SECONDS))
+            elif now - since >= OFFER_AGAIN * 2 ** self._offers.get(task, 0):
+                self._offers[task] = self._offers.get(task, 0) + 1
+                await self._workspace.offer(self._owner.run, task, node.attempt, node.expert)
+            elif not self._router.is_there(node.expert) and since + LOOK <= now:
+                why = f"{node.expert} has no worker any more"
+                await self._lose(state, task, ExpertUnavailable(why))
+        await self._expire(state, now)
+
+    async def _lose(self, state: RunState, task: TaskId, error: PointsmanError) -> None:
+        node = state.nodes.get(task)
+        if node is None or node.settled or node.children is not None:
+            return
+        log.warning("%s/%s: %s", self._owner.run, task, error)
+        event = TaskFailed(task, node.attempt, Fault.of(error), False, time.time())
+        await self._workspace.lose(self._owner.run, event)
+
+    async def _expire(self, state: RunState, now: float) -> None:
+        if not state.held:
+            return
+        for node in state.nodes.values():
+            asked = node.approval
+            if node.status == "held" and asked is not None and asked.expires <= now:
+                await self._workspace.expire(self._owner.run, Approval.of(asked))
 
     # --- commands -------------------------------------------------------------------------------
 
-    async def _carry_out(self, state: RunState, commands: Sequence[Command]) -> bool:
+    async def _carry_out(self, state: RunState, commands: Iterable[Command]) -> bool:
         """All at once, for they concern different tasks; true when the run is settled."""
-        await asyncio.gather(*(self._do(state, command) for command in commands))
-        return any(isinstance(command, Finish) for command in commands)
+        doing: list[Coroutine[Any, Any, None]] = []
+        settled = False
+        for command in commands:
+            if isinstance(command, Start):
+                self._line_up(state, command)
+            elif isinstance(command, Finish):
+                settled = True
+            else:
+                doing.append(self._do(state, command))
+        if self._later or any(self._waiting.values()):
+            await self._router.refresh()
+            doing.extend(self._start(state, command) for command in self._free_to_start(state))
+        if len(doing) == 1:
+            await doing[0]
+        elif doing:
+            await asyncio.gather(*doing)
+        return settled
+
+    def _line_up(self, state: RunState, command: Start) -> None:
+        if command.not_before > time.time():
+            self._put_off(command)
+        else:
+            self._waiting[state.nodes[command.task].task.capability].append(command)
+
+    def _put_off(self, command: Start) -> None:
+        heapq.heappush(self._later, (command.not_before, next(self._numbers), command))
+
+    def _free_to_start(self, state: RunState) -> list[Start]:
+        """Those that wait and for which there is room with the experts."""
+        now = time.time()
+        while self._later and self._later[0][0] <= now:
+            command = heapq.heappop(self._later)[2]
+            self._waiting[state.nodes[command.task].task.capability].append(command)
+        found: list[Start] = []
+        for capability, line in self._waiting.items():
+            places = max(1, self._router.places(capability))
+            room = max(1, round(WINDOW * places * min(1.0, self._terms.weight)))
+            busy = self._open[capability]
+            while line and len(busy) < room:
+                command = line.popleft()
+                if state.nodes[command.task].asked:  # else it was settled meanwhile
+                    busy.add(command.task)
+                    found.append(command)
+        return found
+
+    async def _start(self, state: RunState, command: Start) -> None:
+        end = self._end(state) or time.time() + AFTER_A_DECISION
+        nobody = await self._starter.start(state, command, deadline=end)
+        if nobody is None:
+            self._nobody_since.pop(command.task, None)
+            return
+        self._open[state.nodes[command.task].task.capability].discard(command.task)
+        await self._nobody(state, command, nobody)
+
+    async def _nobody(self, state: RunState, command: Start, error: NoExpert) -> None:
+        """No expert is left: one that failed for a passing reason is asked again, one that is away awaited."""
+        node, now = state.nodes[command.task], time.time()
+        away = self._router.places(node.task.capability) == 0
+        since = self._nobody_since.setdefault(command.task, now)
+        if away and now < since + NOBODY_SECONDS:
+            wait = LOOK / 2
+        elif not away and command.again and command.exclude:
+            wait = BACKOFF * 2.0 ** max(0, node.failures - 1)
+        else:
+            # Nothing was called: what failed before stays the reason when no other expert is left.
+            await self._starter.fail(state, command.task, node.error or Fault.of(error))
+            return
+        again = Start(
+            command.task, command.attempt, () if not away else command.exclude, now + wait
+        )
+        self._put_off(again)
 
     async def _do(self, state: RunState, command: Command) -> None:
         match command:
-            case Start():
-                await self._start(state, command)
+            case Ask():
+                await self._starter.ask(state, command)
+            case Settle():
+                await self._starter.settle(state, command)
             case Expand():
-                await self._expand(state, command.task)
+                await self._starter.expand(state, command.task)
             case Collect():
-                await self._collect(command)
+                await self._starter.collect(state, command)
             case Skip():
-                await self._skip(command.task, command.reason)
+                await self._starter.skip(command.task, command.reason)
             case Fail():
-                await self._fail(state, command.task, command.error)
+                await self._starter.fail(state, command.task, command.error)
             case Drop():
                 event = TaskCancelled(command.task, time.time())
                 await self._workspace.settle(self._owner, command.task, "cancelled", event)
-            case Finish():
+            case Start() | Finish():
                 pass
             case _:
                 assert_never(command)
 
-    async def _start(self, state: RunState, command: Start) -> None:
-        node = state.nodes[command.task]
-        results = await self._results(node)
-        condition = node.task.when
-        if condition is not None and not holds(condition, results):
-            await self._skip(command.task, CONDITION)
-            return
-        try:
-            call = {
-                "capability": node.task.capability,
-                "arguments": resolve(node.task.arguments, results, await self._item(state, node)),
-                "deadline": min(self._terms.deadline, time.time() + CALL_SECONDS),
-            }
-            await self._router.refresh()
-            route = self._router.route(
-                node.task.capability,
-                prefer=self._terms.prefer,
-                exclude=command.exclude,
-                budget_left=self._cost_left(state),
-            )
-            self._asked[command.task] = route.cost
-        except PointsmanError as error:
-            # Nothing was called: what failed before stays the reason when no other expert is left.
-            await self._fail(state, command.task, node.error or Fault.of(error))
-            return
-        event = TaskRouted(command.task, command.attempt, route.to_json(), time.time())
-        await self._workspace.route(self._owner, event, call)
 
-    def _cost_left(self, state: RunState) -> int | None:
-        """Without what was asked for and is not yet on the bus: tasks are started side by side."""
-        left = state.cost_left
-        return None if left is None else max(0, left - sum(self._asked.values()))
-
-    async def _results(self, node: Node) -> dict[TaskId, Any]:
-        """What the task reads; null for what was skipped."""
-        wanted = list(dict.fromkeys(r.task for r in node.task.refs()))
-        found = await self._workspace.slots(self._owner.run, wanted)
-        return {id: found.get(id) for id in wanted}
-
-    async def _item(self, state: RunState, node: Node) -> Any:
-        if node.parent is None or node.index is None:
-            return None
-        loop = state.nodes[node.parent].task.for_each
-        assert loop is not None
-        return (await self._items(node.parent, loop))[node.index]
-
-    async def _items(self, task: TaskId, loop: Loop) -> list[Any]:
-        """The list that a `for_each` goes over; a table's rows count as objects. Raises PlanError."""
-        if not isinstance(loop.over, Ref):
-            return list(loop.over)
-        found = await self._workspace.slots(self._owner.run, [loop.over.task])
-        value = at(found.get(loop.over.task), loop.over.path, of=loop.over.task)
-        if kind_of(value) == "table":
-            names = [c["name"] for c in value["columns"]]
-            if value.get("file"):
-                raise LoopTooLong(task, int(value["row_count"]), loop.limit)
-            value = [dict(zip(names, row, strict=True)) for row in value["rows"]]
-        if not isinstance(value, list):
-            raise IllTypedArgument(
-                task, "for_each", f"needs a list or a table, got {kind_of(value)}"
-            )
-        if len(value) > loop.limit:
-            raise LoopTooLong(task, len(value), loop.limit)
-        return value
-
-    async def _expand(self, state: RunState, id: TaskId) -> None:
-        node = state.nodes[id]
-        loop = node.task.for_each
-        assert loop is not None
-        if node.task.when is not None and not holds(node.task.when, await self._results(node)):
-            await self._skip(id, CONDITION)
-            return
-        try:
-            items = await self._items(id, loop)
-        except PlanError as error:
-            await self._fail(state, id, Fault.of(error))
-            return
-        children = [child_id(id, index) for index in range(len(items))]
-        await self._workspace.expand(self._owner, id, children)
-
-    async def _collect(self, command: Collect) -> None:
-        found = await self._workspace.slots(self._owner.run, command.children)
-        value = [found.get(c) for c in command.children]
-        note = f"{command.failed} of {len(value)} items failed" if command.failed else ""
-        event = TaskDone(
-            task=command.task,
-            attempt=0,
-            kind="list",
-            preview=f"{len(value)} items",
-            note=note,
-            usage=Usage().to_json(),
-            seconds=0.0,
-            at=time.time(),
-        )
-        await self._workspace.settle(self._owner, command.task, "done", event, value)
-
-    async def _skip(self, task: TaskId, reason: str) -> None:
-        event = TaskSkipped(task, reason, time.time())
-        await self._workspace.settle(self._owner, task, "skipped", event)
-
-    async def _fail(self, state: RunState, task: TaskId, error: Fault) -> None:
-        attempt = state.nodes[task].attempt
-        event = TaskFailed(task, attempt, error, True, time.time())
-        await self._workspace.settle(self._owner, task, "failed", event)
-
-
-async def _following(events: AsyncGenerator[Posted, None]) -> Posted | None:
-    """The next event; None at the end. (`anext` with a default loses cancellations in Python 3.11.)"""
-    try:
-        return await events.__anext__()
-    except StopAsyncIteration:
-        return None
+CAME_BACK = frozenset(
+    {"task.done", "task.failed", "task.skipped", "task.cancelled", "approval.requested"}
+)
+"""Events after which a task is with no expert."""

@@ -18,10 +18,10 @@ from pointsman.router.errors import (
     WorkspaceUnavailable,
 )
 from pointsman.router.events import RunId
-from pointsman.router.workspace import Offer, Owner, Workspace
-from pointsman.router.workspace.keys import RUN_QUEUE
-from pointsman.workflows.checkpoint import StaleCheckpoint
+from pointsman.router.workspace import Owner, Workspace
+from pointsman.workflows.checkpoint import UNAVAILABLE, StaleCheckpoint
 from pointsman.workflows.controller import ControllerGraph
+from pointsman.workflows.dispatcher import Parked
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ LEASE = 5.0
 """Seconds for which a run is ours without a sign of life."""
 RUNS_AT_ONCE = 64
 RETRY = 1.0
+AWAY: tuple[type[Exception], ...] = (WorkspaceUnavailable, *UNAVAILABLE)
 
 
 class Defect(PointsmanError):
@@ -57,47 +58,52 @@ class Controller:
                 await self._workspace.announcements.controller_gone(self.name)
 
     async def _take(self, group: asyncio.TaskGroup) -> None:
-        queue = self._workspace.queue(RUN_QUEUE)
         while True:
             async with self._free:  # a place must be free before a run is taken
                 pass
             try:
-                for offer in await queue.take(self.name, 1):
-                    group.create_task(self._run(RunId(offer.fields["run"]), offer))
+                run = await self._workspace.admission.take()
+                if run is not None:
+                    group.create_task(self._run(RunId(run)))
             except WorkspaceUnavailable as error:
                 log.warning("taking runs: %s", error)
                 await asyncio.sleep(RETRY)
 
     async def _alive(self, group: asyncio.TaskGroup) -> None:
         """Signs of life, and runs whose owners gave none."""
-        queue = self._workspace.queue(RUN_QUEUE)
         while True:
             try:
                 await self._workspace.announcements.controller_alive(self.name, now=time.time())
                 for run in await self._workspace.ownerless():
                     group.create_task(self._run(run))
-                for offer in await queue.reclaim(self.name, idle_seconds=LEASE, count=10):
-                    group.create_task(self._run(RunId(offer.fields["run"]), offer))
             except WorkspaceUnavailable as error:
                 log.warning("controller: %s", error)
             await asyncio.sleep(LEASE / 2)
 
-    async def _run(self, run: RunId, offer: Offer | None = None) -> None:
-        """The offer is acknowledged once the run is owned: from then on the lease governs."""
+    async def _run(self, run: RunId) -> None:
+        """Whoever dies here leaves the run on the watch list."""
         if run in self._mine:
             return
         self._mine.add(run)
         try:
             async with self._free:
-                owner = await self._own(run)
-                if offer is not None:
-                    await self._workspace.queue(RUN_QUEUE).done(offer)
-                if owner is not None:
-                    await self._step(owner)
-        except WorkspaceUnavailable as error:
-            log.warning("%s: %s", run, error)
+                over = False
+                while not over:
+                    over = await self._owned_and_stepped(run)
         finally:
             self._mine.discard(run)
+
+    async def _owned_and_stepped(self, run: RunId) -> bool:
+        """False when Redis went away meanwhile: what was begun is taken up again under a new epoch."""
+        try:
+            owner = await self._own(run)
+            if owner is not None:
+                await self._step(owner)
+        except AWAY as error:
+            log.warning("%s: %s", run, error)
+            await asyncio.sleep(RETRY)
+            return False
+        return True
 
     async def _own(self, run: RunId) -> Owner | None:
         try:
@@ -111,9 +117,11 @@ class Controller:
         keeper = asyncio.create_task(self._keep(owner), name=f"lease of {run}")
         try:
             await self._graph.step(owner)
+        except Parked:
+            log.info("%s: waits for people", run)
         except (StaleOwner, StaleCheckpoint, RunOver) as error:
             log.info("%s: left to another controller: %s", run, error)
-        except WorkspaceUnavailable:
+        except AWAY:
             raise
         except Exception:
             # Border: a defect in one run must not take the controller's other runs with it.

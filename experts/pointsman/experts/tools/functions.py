@@ -18,20 +18,21 @@ schema. The function may be `async`; one that is not runs in a thread.
 import asyncio
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
-from pointsman.experts.base import Call, Done
+from pointsman.experts.base import Call, Done, Reconciled
 from pointsman.router.cards import ExpertCard
 from pointsman.router.catalog import Capability, Effect, Prior
 from pointsman.router.errors import BadArguments, BadCapability, ExpertFailed
 from pointsman.router.values import FileRef, Quantity, Schema, Table
 
 Function = Callable[..., Any]
+Reconcile = Callable[[Call], Awaitable[Reconciled]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Tool:
     function: Function
     arguments: type[Any]
     call_parameter: str | None
+    reconcile: Reconcile | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -74,10 +76,17 @@ def capability(
     examples: Iterable[str] = (),
     composition: Iterable[str] = (),
     effect: Effect = "pure",
+    approval: bool = False,
+    reconcile: Reconcile | None = None,
     prior: Prior | None = None,
     output: Schema | None = None,
 ) -> Callable[[Function], Tool]:
-    """Makes a Tool of a function. Raises BadCapability when a hint or the docstring is missing."""
+    """Makes a Tool of a function.
+
+    approval: every call needs a person's yes. reconcile: for effects of class `once`, an asynchronous
+    function that finds out whether an earlier attempt of the same call has had its effect. Raises
+    BadCapability when a hint or the docstring is missing.
+    """
 
     def decorate(function: Function) -> Tool:
         description, about = read_docstring(inspect.getdoc(function) or "")
@@ -95,9 +104,10 @@ def capability(
             examples=tuple(examples),
             composition=tuple(composition),
             effect=effect,
+            approval=approval,
             prior=prior or Prior(quality=0.95),
         )
-        return Tool(made, function, arguments, call_parameter)
+        return Tool(made, function, arguments, call_parameter, reconcile)
 
     return decorate
 
@@ -209,6 +219,10 @@ class ToolExpert:
 
     async def run(self, call: Call) -> Done:
         return await self._tools[call.capability].run(call)
+
+    async def reconcile(self, call: Call) -> Reconciled:
+        hook = self._tools[call.capability].reconcile
+        return await hook(call) if hook is not None else Reconciled("unknown")
 
     async def close(self) -> None:
         return None

@@ -314,6 +314,10 @@ class ArtifactLedger:
         self._keep: Callable[..., Awaitable[str]] = redis.register_script(KEEP)
         self._expire: Callable[..., Awaitable[list[str]]] = redis.register_script(EXPIRE)
 
+    def too_large(self, text: str) -> bool:
+        """Whether a value's JSON text is above the store's limit."""
+        return self._artifacts.too_large(text)
+
     async def put(self, text: str, *, until: float) -> str:
         """Stores a text, kept at least until then, and returns its reference: readable from here on."""
         parcel = await self._artifacts.pack(text)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis.asyncio
-from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.cluster import ClusterNode, NodesManager, RedisCluster
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -95,9 +95,31 @@ def _cluster(members: list[dict[str, Any]], options: dict[str, Any]) -> RedisClu
     )
 
 
+class _Nodes(NodesManager):
+    async def aclose(self, attr: str = "nodes_cache") -> None:
+        """Closes idle connections; one that is in use is closed when its answer is there.
+
+        redis-py calls this, too, when a node is away or the cluster is down. Its own would pull the
+        connections to all nodes from under those who wait on them.
+        """
+        for node in list(getattr(self, attr).values()):
+            node.update_active_connections_for_reconnect()
+            await node.disconnect_free_connections()
+
+
 class _Cluster(RedisCluster):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        made = self.nodes_manager
+        self.nodes_manager = _Nodes(
+            list(made.startup_nodes.values()),
+            made.require_full_coverage,
+            made.connection_kwargs,
+            event_dispatcher=self._event_dispatcher,
+        )
+
     async def aclose(self) -> None:
-        """Closes every connection: redis-py leaves them open when it was about to read the map anew."""
+        """Also while the map is about to be read anew; redis-py closes nothing then."""
         await super().aclose()
         await self.nodes_manager.aclose()
         await self.nodes_manager.aclose("startup_nodes")

@@ -13,12 +13,21 @@ RUN_PARTS = (
     "versions",
     "calls",
     "leases",
+    "effects",
+    "approvals",
+    "focus",
+    "budget",
 )
 RUNS = "pm:runs"
 """Sorted set: run id by time of creation."""
 ACTIVE = "pm:active"
 """Sorted set: owned run by the end of its lease; what stands here past its time has lost its owner."""
-RUN_QUEUE = "pm:queue:runs"
+ADMISSION = "pm:{admission}:queue"
+"""Sorted set: waiting run by its virtual finish time."""
+MARKS = "pm:{admission}:marks"
+"""Hash: the virtual time ("now") and each tenant's last virtual finish time."""
+DEAD = "pm:dead"
+"""Hash: "run|task" -> a dead letter, as JSON."""
 WORKERS = "pm:workers"
 """Hash: "expert|worker" -> "digest|seen"."""
 CARDS = "pm:cards"
@@ -36,6 +45,11 @@ def of_run(run: RunId | str) -> list[str]:
 
 def part(run: RunId | str, name: str) -> str:
     return f"pm:{{{run}}}:{name}"
+
+
+def once(key: str) -> str:
+    """The run that a caller's idempotency key made."""
+    return f"pm:once:{key}"
 
 
 def queue(expert: str) -> str:

@@ -1,21 +1,39 @@
 """A run as it is asked for, and as it is kept."""
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from pointsman.router.events import Fault, RunId, RunStatus
+from pointsman.router.events import (
+    ApprovalRequested,
+    Decision,
+    EventId,
+    Fault,
+    RunId,
+    RunStatus,
+    TaskStatus,
+)
 from pointsman.router.plan import Plan, parse_plan
 from pointsman.router.planning.base import Prefer, Turn
 from pointsman.router.usage import BUDGET, USAGE, Budget, Usage
-from pointsman.router.values import FileProfile
+from pointsman.router.values import FileProfile, Json
 
 TURNS: TypeAdapter[tuple[Turn, ...]] = TypeAdapter(tuple[Turn, ...])
+Approve = Literal["marked", "effects", "never"]
 STATUS: TypeAdapter[RunStatus] = TypeAdapter(RunStatus)
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Results that a run takes over from another one, which ran the same plan."""
+
+    run: str
+    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,9 @@ class RunSpec:
     """What is asked for.
 
     deadline: seconds since the epoch. plan: run this one instead of planning. dry_run: stop after the plan.
-    timezone: minutes east of UTC of the person who asks, for "today" and "next Friday".
+    timezone: minutes east of UTC of the person who asks, for "today" and "next Friday". tenant, weight:
+    whose it is, and its share when runs wait for controllers and experts. approve: which tasks wait for a
+    person: those of capabilities that are marked, also every `keyed` and `once` effect, or none.
     """
 
     text: str
@@ -36,6 +56,10 @@ class RunSpec:
     dry_run: bool = False
     history: tuple[Turn, ...] = ()
     timezone: int = 0
+    tenant: str = "default"
+    weight: float = 1.0
+    approve: Approve = "marked"
+    reuse: Reuse | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -49,6 +73,10 @@ class RunSpec:
             "dry_run": self.dry_run,
             "history": TURNS.dump_python(self.history, mode="json"),
             "timezone": self.timezone,
+            "tenant": self.tenant,
+            "weight": self.weight,
+            "approve": self.approve,
+            "reuse": [self.reuse.run, list(self.reuse.tasks)] if self.reuse else None,
         }
 
     @classmethod
@@ -64,12 +92,19 @@ class RunSpec:
             dry_run=value["dry_run"],
             history=TURNS.validate_python(value["history"]),
             timezone=value["timezone"],
+            tenant=value["tenant"],
+            weight=value["weight"],
+            approve=value["approve"],
+            reuse=Reuse(value["reuse"][0], tuple(value["reuse"][1])) if value["reuse"] else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as it stands. Times are seconds since the epoch; `answer` is set before the run ends."""
+    """A run as it stands. Times are seconds since the epoch; `answer` is set before the run ends.
+
+    plan: the newest one, of version `proposed`; version: the one whose tasks are written.
+    """
 
     id: RunId
     status: RunStatus
@@ -78,6 +113,7 @@ class RunRecord:
     ended: float | None
     plan: dict[str, Any] | None
     version: int
+    proposed: int
     answer: dict[str, Any] | None
     usage: Usage
     error: Fault | None
@@ -106,8 +142,156 @@ class RunRecord:
             ended=float(fields["ended"]) if fields.get("ended") else None,
             plan=json.loads(fields["plan"]) if fields.get("plan") else None,
             version=int(fields.get("version", 0)),
+            proposed=int(fields.get("proposed", 0)),
             answer=json.loads(fields["answer"]) if fields.get("answer") else None,
             usage=USAGE.validate_json(fields["usage"]) if fields.get("usage") else Usage(),
             error=FAULT.validate_json(fields["error"]) if fields.get("error") else None,
             cancel=fields.get("cancel"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request for a person's decision, and what came of it. Times are seconds since the epoch.
+
+    decision: None while it is pending. edits: the request whose arguments were changed into this one's.
+    """
+
+    id: str
+    task: str
+    digest: str
+    capability: str
+    arguments: dict[str, Any]
+    why: str
+    question: str
+    created: float
+    expires: float
+    edits: str | None = None
+    decision: Decision | None = None
+    at: float | None = None
+    by: str = ""
+    note: str = ""
+
+    @property
+    def pending(self) -> bool:
+        return self.decision is None
+
+    @classmethod
+    def of(cls, event: ApprovalRequested) -> "Approval":
+        return cls.from_entry(event.approval, entry_of(event))
+
+    @classmethod
+    def from_entry(cls, id: str, text: str) -> "Approval":
+        entry = json.loads(text)
+        return cls(
+            id=id,
+            task=entry["task"],
+            digest=entry["digest"],
+            capability=entry["capability"],
+            arguments=json.loads(entry["arguments"]),
+            why=entry["why"],
+            question=entry["question"],
+            created=entry["created"],
+            expires=entry["expires"],
+            edits=entry.get("edits"),
+            decision=entry.get("decision"),
+            at=entry.get("at"),
+            by=entry.get("by", ""),
+            note=entry.get("note", ""),
+        )
+
+
+def digest_of(capability: str, arguments: Mapping[str, Any]) -> str:
+    """What an approval is bound to: the capability and exactly these arguments."""
+    text = json.dumps([capability, arguments], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def entry_of(event: ApprovalRequested) -> str:
+    """An approval as it is kept; its arguments stay text, for the scripts do not read them."""
+    entry = {
+        "task": event.task,
+        "digest": event.digest,
+        "capability": event.capability,
+        "arguments": json.dumps(event.arguments),
+        "why": event.why,
+        "question": event.question,
+        "created": event.at,
+        "expires": event.expires,
+    }
+    return json.dumps(entry | ({"edits": event.edits} if event.edits else {}))
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRecord:
+    """A line of the ledger. state: "intent" (begun), "done", "unknown" or "cleared" (a person allowed it again).
+
+    An intent whose attempt is over is as unknown as one that is called so.
+    """
+
+    task: str
+    index: int
+    state: str
+    effect: str
+    capability: str
+    key: str
+    attempt: int
+    worker: str
+    began: float
+    ended: float | None = None
+    note: str = ""
+
+    @classmethod
+    def from_entry(cls, field: str, text: str) -> "EffectRecord":
+        task, _, index = field.rpartition("/")
+        entry = json.loads(text)
+        return cls(
+            task=task,
+            index=int(index),
+            state=entry["state"],
+            effect=entry["effect"],
+            capability=entry["capability"],
+            key=entry["key"],
+            attempt=int(entry["attempt"]),
+            worker=entry["worker"],
+            began=entry["began"],
+            ended=entry.get("ended"),
+            note=entry.get("note", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment: statuses, attempts, versions and results belong together. newest: its last event."""
+
+    record: RunRecord
+    newest: EventId
+    status: Mapping[str, TaskStatus]
+    attempts: Mapping[str, int]
+    results: Mapping[str, Json]
+    versions: Mapping[str, int]
+    focus: tuple[str, ...]
+    effects: tuple[EffectRecord, ...]
+    approvals: tuple[Approval, ...]
+    budget: Mapping[str, int]
+    leases: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A task that was given up, with what is needed to look into it and to run it again."""
+
+    run: str
+    task: str
+    capability: str
+    error: Fault
+    attempts: int
+    request: str
+    at: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "DeadLetter":
+        return cls(**{**value, "error": Fault(**value["error"])})

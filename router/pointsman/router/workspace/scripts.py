@@ -20,6 +20,12 @@ NAMES = (
     "cancel",
     "finish",
     "write",
+    "park",
+    "intend",
+    "ledger",
+    "hold",
+    "decide",
+    "snapshot",
 )
 
 

@@ -1,5 +1,6 @@
 """Runs: create, list, look at, watch, cancel, and what their tasks gave."""
 
+import logging
 import re
 import time
 from collections.abc import AsyncIterator
@@ -11,18 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from pointsman.router.errors import EmptyRequest, RequestError, RequestTooLong
+from pointsman.router.errors import (
+    EmptyRequest,
+    RequestError,
+    RequestTooLong,
+    WorkspaceUnavailable,
+)
 from pointsman.router.events import EVENT, OVER, Fault, Posted, RunEnded, RunId
-from pointsman.router.plan import Plan, parse_plan, to_mermaid, validate
+from pointsman.router.plan import MAX_GIVEN_TASKS, Plan, parse_plan, to_mermaid, validate
 from pointsman.router.planning.base import Prefer, Turn
 from pointsman.router.usage import Budget
 from pointsman.router.values import FileProfile, Json, kind_of
 from pointsman.router.workspace import RunRecord, RunSpec
+from pointsman.router.workspace.records import Approve
 from pointsman.services.api.downloads import Format, download_of
 from pointsman.services.api.errors import NotFound
 from pointsman.services.api.gateway import Gateway, Here
 from pointsman.services.streams import until
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["runs"])
 
 EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
@@ -59,6 +67,8 @@ class RunIn(BaseModel):
     prefer: Prefer = "balanced"
     dry_run: bool = False
     plan: dict[str, Any] | None = None
+    approve: Approve = "marked"
+    """Which tasks wait for a person: marked ones, also every effect that is not idempotent, or none."""
     timezone: Annotated[int, Field(ge=-840, le=840)] = 0
     """Minutes east of UTC of the person who asks, for "today" and "next Friday"."""
 
@@ -77,8 +87,13 @@ class BadEventId(RequestError):
 
 
 @router.post("/v1/runs", status_code=201)
-async def create(body: RunIn, here: Here) -> JSONResponse:
-    """Creates a run and answers at once; the run goes on whether or not anyone watches it."""
+async def create(
+    body: RunIn, here: Here, idempotency_key: Annotated[str | None, Header(max_length=200)] = None
+) -> JSONResponse:
+    """Creates a run and answers at once; the run goes on whether or not anyone watches it.
+
+    Asked again with the same `Idempotency-Key`, it answers with the run that was made the first time.
+    """
     plan = await _given_plan(here, body.plan)
     text = checked_request(here, body.request or (GIVEN_PLAN if plan is not None else ""))
     history = await history_of(here, body.thread) if body.thread is not None else ()
@@ -95,7 +110,9 @@ async def create(body: RunIn, here: Here) -> JSONResponse:
             dry_run=body.dry_run,
             history=history,
             timezone=body.timezone,
+            approve=body.approve,
         ),
+        key=idempotency_key,
     )
     return JSONResponse({"id": id, "thread": body.thread}, 201, {"Location": f"/v1/runs/{id}"})
 
@@ -119,8 +136,9 @@ def deadline_of(seconds: float | None) -> float | None:
     return None if seconds is None else time.time() + seconds
 
 
-async def start(here: Gateway, spec: RunSpec) -> RunId:
-    id = await here.workspace.create_run(spec)
+async def start(here: Gateway, spec: RunSpec, *, key: str | None = None) -> RunId:
+    """key: the caller's idempotency key; the same one makes one run."""
+    id = await here.workspace.create_run(spec, key=key)
     here.telemetry.created(id)
     return id
 
@@ -130,7 +148,7 @@ async def _given_plan(here: Gateway, value: dict[str, Any] | None) -> Plan | Non
     if value is None:
         return None
     plan = parse_plan(value)
-    validate(plan, await here.workspace.catalog())
+    validate(plan, await here.workspace.catalog(), max_tasks=MAX_GIVEN_TASKS)
     return plan
 
 
@@ -185,12 +203,7 @@ def record_json(record: RunRecord, *, whole: bool = True) -> dict[str, Any]:
 
 
 def fault_json(fault: Fault) -> dict[str, Any]:
-    return {
-        "code": fault.code,
-        "message": fault.message,
-        "fault": fault.fault,
-        "retryable": fault.retryable,
-    }
+    return fault.to_json()
 
 
 @router.post("/v1/runs/{id}/cancel", status_code=202)
@@ -234,6 +247,8 @@ async def _messages(here: Gateway, events: AsyncIterator[Posted]) -> AsyncIterat
                 yield ServerSentEvent(text, event=posted.event.type, id=posted.id, sep="\n")
                 if isinstance(posted.event, RunEnded):
                     return
+    except WorkspaceUnavailable as error:  # the client resumes from its last event
+        log.warning("a stream ends early: %s", error)
     finally:
         here.telemetry.stream_closed()
 

@@ -40,11 +40,17 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from redis.exceptions import NoScriptError
 
-from .errors import CorruptCheckpoint, StaleCheckpoint, ThreadExists
+from .errors import UNAVAILABLE, CorruptCheckpoint, StaleCheckpoint, ThreadExists
 from .operations import Operations
 from .scripts import Call, Steps
 
-__all__ = ["CorruptCheckpoint", "RedisSaver", "StaleCheckpoint", "ThreadExists"]
+__all__ = [
+    "UNAVAILABLE",
+    "CorruptCheckpoint",
+    "RedisSaver",
+    "StaleCheckpoint",
+    "ThreadExists",
+]
 
 KEEP_SECONDS = 7 * 24 * 3600
 
@@ -195,7 +201,7 @@ class RedisSaver(Operations):
         about 200 bytes each.
         """
         told = 0
-        for place in self._run(self._places(config, before)):
+        for place in self._run(self._places(config, before, None if filter else limit)):
             if limit is not None and told >= limit:
                 return
             found = self._run(self._matching(place, filter))
@@ -268,7 +274,7 @@ class RedisSaver(Operations):
     ) -> AsyncIterator[CheckpointTuple]:
         """See `list`."""
         told = 0
-        for place in await self._arun(self._places(config, before)):
+        for place in await self._arun(self._places(config, before, None if filter else limit)):
             if limit is not None and told >= limit:
                 return
             found = await self._arun(self._matching(place, filter))

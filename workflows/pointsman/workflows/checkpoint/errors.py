@@ -1,5 +1,10 @@
 """What the saver raises beside ValueError (a call that makes no sense) and the errors of redis-py."""
 
+from redis.exceptions import ConnectionError, TimeoutError
+
+UNAVAILABLE: tuple[type[Exception], ...] = (ConnectionError, TimeoutError)
+"""What every method raises when Redis does not answer: the call may be made again."""
+
 
 class StaleCheckpoint(RuntimeError):
     """Another writer has moved the thread on, or owns it: what this one writes is refused.

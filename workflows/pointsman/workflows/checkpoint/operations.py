@@ -3,9 +3,9 @@
 The synchronous and the asynchronous methods of the saver drive the same generators.
 """
 
-import random
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -29,8 +29,6 @@ from .scripts import Steps, call
 THREADS_AT_ONCE = 500
 UNREADABLE = (ValueError, TypeError, LookupError, EOFError, NotImplementedError)
 """What a serializer raises at bytes that it did not write."""
-Pairs: TypeAlias = list[bytes | None]
-"""Names and values in turn, as Redis returns them."""
 
 
 class Operations(BaseCheckpointSaver[str]):
@@ -56,7 +54,7 @@ class Operations(BaseCheckpointSaver[str]):
     def get_next_version(self, current: str | int | None, channel: None) -> str:
         """The number before the dot counts; what follows it keeps two branches from sharing a version."""
         count = 0 if current is None else int(str(current).partition(".")[0])
-        return f"{count + 1:016}.{random.getrandbits(32):08x}"
+        return f"{count + 1:010}.{secrets.token_urlsafe(4)}"
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -87,7 +85,7 @@ class Operations(BaseCheckpointSaver[str]):
 
     def _writer(self, place: Place) -> dict[str, Any]:
         head, writes, reader = place.seen
-        return {"fenced": self._fenced, "seen": head, "seen_seq": writes, "reader": reader}
+        return {"fenced": self._fenced, "seen": head, "seen_writes": writes, "reader": reader}
 
     # --- put ------------------------------------------------------------------------------------
 
@@ -174,14 +172,16 @@ class Operations(BaseCheckpointSaver[str]):
         reply = yield call("load", self._keys.thread(place.thread), self._header(place))
         if reply[0] == b"none":
             return None
-        id, head, count, checkpoint, metadata, parent, values, writes = reply[1:]
+        if reply[0] == b"broken":
+            raise CorruptCheckpoint(place.thread, _text(reply[1]), "its row", "cannot be read")
+        id, head, count, body, metadata, parent, values, writes = reply[1:]
         seen = place.seen
-        if (
-            not place.id or seen.head != place.id
-        ):  # else the caller read it as the head, and says so
-            seen = Seen.now(head.decode(), count)
+        if not place.id or seen.head != place.id:
+            seen = Seen.now(
+                head.decode(), count
+            )  # else the caller read it as the head, and says so
         here = place.to(id.decode(), seen)
-        loaded: Checkpoint = self._unpack(checkpoint, here, "the checkpoint itself")
+        loaded: Checkpoint = self._unpack(body, here, "the checkpoint itself")
         return CheckpointTuple(
             config=here.config(),
             checkpoint={**loaded, "channel_values": self._values(here, values)},
@@ -190,55 +190,63 @@ class Operations(BaseCheckpointSaver[str]):
             pending_writes=self._writes(here, writes),
         )
 
-    def _values(self, place: Place, pairs: Pairs) -> dict[str, Any]:
+    def _values(self, place: Place, stored: Sequence[tuple[bytes, bytes | None]]) -> dict[str, Any]:
         return {
-            channel: self._unpack(value, place, f"the value of channel {channel!r}")
-            for channel, value in ((_text(n), v) for n, v in _pairs(pairs))
+            _text(channel): self._unpack(value, place, f"the value of channel {_text(channel)!r}")
+            for channel, value in stored
         }
 
-    def _writes(self, place: Place, pairs: Pairs) -> list[PendingWrite]:
+    def _writes(self, place: Place, stored: Sequence[Sequence[Any]]) -> list[PendingWrite]:
         """In the order in which LangGraph applies them."""
         found: list[tuple[tuple[str, str, int], PendingWrite]] = []
-        for stored, value in _pairs(pairs):
-            task, index = _text(stored).rsplit("\0", 2)[1:]
-            if value is None:
-                raise CorruptCheckpoint(place.thread, place.id, f"a write of {task}", "is missing")
-            channel, path, _, _, packed = value.split(b"\0", 4)
-            write = (task, channel.decode(), self._unpack(packed, place, f"a write of {task}"))
-            found.append((writes_sort_key(path.decode(), task, int(index)), write))
+        for task, *write in stored:
+            part = f"a write of task {_text(task)!r}"
+            if not write:
+                raise CorruptCheckpoint(place.thread, place.id, part, "cannot be read")
+            index, channel, path, packed = write
+            value = self._unpack(packed, place, part)
+            order = writes_sort_key(_text(path), _text(task), index)
+            found.append((order, (_text(task), _text(channel), value)))
         return [write for _, write in sorted(found, key=lambda pair: pair[0])]
 
     # --- list -----------------------------------------------------------------------------------
 
     def _places(
-        self, config: RunnableConfig | None, before: RunnableConfig | None
+        self, config: RunnableConfig | None, before: RunnableConfig | None, limit: int | None
     ) -> Steps[list[Place]]:
-        """Newest first; of every thread when the config is None."""
-        if config is None:
-            ns, id, fence = None, "", None
-            threads = yield from self._threads()
-        else:
+        """Newest first; of every thread when the config is None. More than `limit` may come."""
+        end = ((before or {}).get("configurable") or {}).get("checkpoint_id") or ""
+        if config is not None:
             only = place_of(config)
             ns = config.get("configurable", {}).get("checkpoint_ns")
-            id, fence = only.id, only.fence
-            threads = [only.thread]
-        end = ((before or {}).get("configurable") or {}).get("checkpoint_id")
-        found: list[Place] = []
-        for thread in threads:
-            header = {"ns": ns} if ns is not None else {}
-            for at in (yield call("places", self._keys.thread(thread), header)):
-                space, _, checkpoint = _text(at).partition("\0")
-                if (not id or checkpoint == id) and (not end or checkpoint < end):
-                    found.append(Place(thread, space, checkpoint, fence))
+            found = yield from self._places_in(only, ns, end, -1 if limit is None else limit)
+            found = [place for place in found if only.id in ("", place.id)]
+        else:
+            found = []
+            for threads in self._keys.lists():
+                for thread in (yield from self._threads(threads)):
+                    found += yield from self._places_in(Place(thread), None, end, -1)
         return sorted(found, key=lambda place: place.id, reverse=True)
 
-    def _threads(self) -> Steps[list[str]]:
-        found: list[str] = []
-        for threads in self._keys.lists():
-            found += yield from self._listed(threads)
-        return found
+    def _places_in(
+        self, thread: Place, ns: str | None, before: str, limit: int
+    ) -> Steps[list[Place]]:
+        """In all namespaces, or in order in one; only there the server heeds the limit."""
+        if thread.id:
+            limit = -1
+        header: dict[str, Any] = {"before": before, "limit": limit}
+        if ns is not None:
+            header["ns"] = ns
+        found = yield call("places", self._keys.thread(thread.thread), header)
+        places = (_text(at).partition("\0") for at in found)
+        return [
+            Place(thread.thread, space, id, thread.fence)
+            for space, _, id in places
+            if not before or id < before
+        ]
 
-    def _listed(self, threads: str) -> Steps[list[str]]:
+    def _threads(self, threads: str) -> Steps[list[str]]:
+        """Those in one of the lists."""
         return [_text(thread) for thread in (yield call("threads", [threads], {}))]
 
     def _matching(
@@ -283,7 +291,7 @@ class Operations(BaseCheckpointSaver[str]):
         """Asks every list of threads, then its threads in one call, then those that have such a run."""
         header = {"runs": [name(run, "a run id") for run in dict.fromkeys(run_ids)]}
         for threads in self._keys.lists() if run_ids else ():
-            listed = yield from self._listed(threads)
+            listed = yield from self._threads(threads)
             for start in range(0, len(listed), THREADS_AT_ONCE):
                 some = [self._keys.thread(t) for t in listed[start : start + THREADS_AT_ONCE]]
                 for index in (yield call("with_runs", [rows for rows, _, _ in some], header)):
@@ -323,9 +331,5 @@ def _thread(thread: object) -> str:
     return name(str(thread), "thread_id")
 
 
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode()
-
-
-def _pairs(flat: Pairs) -> Iterable[tuple[bytes | None, bytes | None]]:
-    return zip(flat[::2], flat[1::2], strict=True)
+def _text(raw: bytes) -> str:
+    return raw.decode()

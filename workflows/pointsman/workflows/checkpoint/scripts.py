@@ -28,30 +28,32 @@ Steps: TypeAlias = Generator[Call, Any, T]
 Replies are nested lists of bytes, integers and None, as the script's last line says.
 """
 
-NAMES = (
-    "copy_in",
-    "copy_out",
-    "delete",
-    "forget",
-    "history",
-    "load",
-    "metadata",
-    "places",
-    "prune",
-    "put",
-    "threads",
-    "with_runs",
-    "write",
-)
+PARTS = {
+    "copy_in": (),
+    "copy_out": (),
+    "delete": (),
+    "forget": ("removal",),
+    "history": ("reading",),
+    "load": ("reading",),
+    "metadata": (),
+    "places": (),
+    "prune": ("removal",),
+    "put": (),
+    "threads": (),
+    "with_runs": (),
+    "write": (),
+}
+"""Each script, and what stands between the common part and its own."""
 
 
 def _script(name: str) -> Script:
     folder = files(__name__.rpartition(".")[0]) / "lua"
-    source = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("common", name))
+    parts = ("common", *PARTS[name], name)
+    source = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-SCRIPTS = {name: _script(name) for name in NAMES}
+SCRIPTS = {name: _script(name) for name in PARTS}
 
 
 def call(script: str, keys: Sequence[str], header: dict[str, Any], *more: str | bytes) -> Call:

@@ -1,25 +1,68 @@
 -- Prepended to every script of a run. All keys of a run share a hash tag, so they live on one node.
-local RUN, BUS, STATUS, ATTEMPT, PENDING, DEPENDANTS, SLOTS, VERSIONS, CALLS, LEASES = unpack(KEYS)
+local RUN, BUS, STATUS, ATTEMPT, PENDING, DEPENDANTS, SLOTS, VERSIONS, CALLS, LEASES, EFFECTS,
+  APPROVALS, FOCUS, BUDGET = unpack(KEYS)
 local WAKE = 'pm:wake'
+local ID = string.match(RUN, '{(.-)}')
+
+local OVER = { done = true, failed = true, refused = true, cancelled = true }
+local SETTLED = { done = true, failed = true, skipped = true, cancelled = true }
 
 local function post(event)
   return redis.call('XADD', BUS, '*', 'e', event)
 end
 
 local function wake()
-  redis.call('PUBLISH', WAKE, redis.call('HGET', RUN, 'id') or '')
+  redis.call('PUBLISH', WAKE, ID)
 end
 
+-- The answer to give when the run has ended or never was; else nil.
 local function over()
   local status = redis.call('HGET', RUN, 'status')
-  if not status then return 'missing' end
-  if status == 'done' or status == 'failed' or status == 'refused' or status == 'cancelled' then
-    return status
-  end
-  return false
+  if not status then return { 'over', 'missing' } end
+  if OVER[status] then return { 'over', status } end
 end
 
-local SETTLED = { done = true, failed = true, skipped = true, cancelled = true }
+-- The same, and also when the run is being cancelled: then nothing starts and nothing is committed.
+local function stopped()
+  local found = redis.call('HMGET', RUN, 'status', 'cancel')
+  if not found[1] then return { 'over', 'missing' } end
+  if OVER[found[1]] then return { 'over', found[1] } end
+  if found[2] then return { 'cancelled' } end
+end
+
+-- The same for an act of the run's owner: a controller that lost its lease is refused everywhere.
+local function not_owner(epoch)
+  local found = redis.call('HMGET', RUN, 'status', 'epoch')
+  if not found[1] then return { 'over', 'missing' } end
+  if OVER[found[1]] then return { 'over', found[1] } end
+  if found[2] ~= epoch then return { 'stale' } end
+end
+
+-- The fence of an attempt: the answer to give when it is not the one that is `wanted` (a status).
+local function not_attempt(task, attempt, wanted)
+  local status = redis.call('HGET', STATUS, task)
+  local current = redis.call('HGET', ATTEMPT, task)
+  if status ~= wanted or current ~= attempt then
+    return { 'refused', (status or 'unknown') .. ' at attempt ' .. (current or '0') }
+  end
+end
+
+-- What an open attempt may cost is set aside from the run's budget, when it has one.
+local function release(task)
+  local cost = redis.call('HGET', BUDGET, 'open:' .. task)
+  if cost then
+    redis.call('HDEL', BUDGET, 'open:' .. task)
+    redis.call('HINCRBY', BUDGET, 'held:cost', string.format('%d', -tonumber(cost)))
+    redis.call('HINCRBY', BUDGET, 'held:calls', -1)
+  end
+end
+
+local function spend(cost, tokens)
+  if redis.call('EXISTS', BUDGET) == 0 then return end
+  redis.call('HINCRBY', BUDGET, 'spent:calls', 1)
+  redis.call('HINCRBY', BUDGET, 'spent:cost', cost)
+  redis.call('HINCRBY', BUDGET, 'spent:tokens', tokens)
+end
 
 -- Settles a task and, in the same act, counts its dependants down and posts those that became ready.
 local function settle(task, status, event, at)
@@ -44,7 +87,8 @@ local function write_slot(slot, value)
   return redis.call('HINCRBY', VERSIONS, slot, 1)
 end
 
--- The fence of a run's owner: a controller that lost its lease is refused everywhere.
-local function not_owner(epoch)
-  return redis.call('HGET', RUN, 'epoch') ~= epoch
+-- Attention is bounded: the `limit` most salient results stay in focus, the others only in their slots.
+local function attend(task, salience, limit)
+  redis.call('ZADD', FOCUS, salience, task)
+  redis.call('ZREMRANGEBYRANK', FOCUS, 0, -(tonumber(limit) + 1))
 end

@@ -1,14 +1,14 @@
--- Makes the children of a for_each task. ARGV: epoch, task, event, at, children as JSON [id, ...]
-if over() then return { 'over', over() } end
-if not_owner(ARGV[1]) then return { 'stale' } end
+-- Makes the children of a for_each task; they are ready with it.
+-- ARGV: epoch, task, event, children as JSON [id, ...]
+local no = not_owner(ARGV[1])
+if no then return no end
 local status = redis.call('HGET', STATUS, ARGV[2])
 if status ~= 'ready' then return { 'refused', status or 'unknown' } end
 redis.call('HSET', STATUS, ARGV[2], 'running')
 post(ARGV[3])
-for _, child in ipairs(cjson.decode(ARGV[5])) do
+for _, child in ipairs(cjson.decode(ARGV[4])) do
   redis.call('HSET', STATUS, child, 'ready')
   redis.call('HSET', ATTEMPT, child, 0)
-  post(cjson.encode({ type = 'task.ready', task = child, at = tonumber(ARGV[4]) }))
 end
 wake()
 return { 'ok' }

@@ -1,5 +1,6 @@
 -- An attempt failed: the task is ready for another one. ARGV: task, attempt, event
-if over() then return { 'over', over() } end
+local no = over()
+if no then return no end
 local status = redis.call('HGET', STATUS, ARGV[1])
 local attempt = redis.call('HGET', ATTEMPT, ARGV[1])
 if (status ~= 'running' and status ~= 'queued') or attempt ~= ARGV[2] then
@@ -7,6 +8,8 @@ if (status ~= 'running' and status ~= 'queued') or attempt ~= ARGV[2] then
 end
 redis.call('HSET', STATUS, ARGV[1], 'ready')
 redis.call('ZREM', LEASES, ARGV[1])
+release(ARGV[1])
+spend(0, 0)
 post(ARGV[3])
 wake()
 return { 'ok' }

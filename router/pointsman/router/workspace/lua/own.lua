@@ -1,6 +1,6 @@
 -- Takes a run over, or renews its lease. ARGV: owner, epoch held ('' to take), now, lease until
-local ended = over()
-if ended then return { 'over', ended } end
+local no = over()
+if no then return no end
 local owner, epoch, lease = unpack(redis.call('HMGET', RUN, 'owner', 'epoch', 'lease'))
 if ARGV[2] ~= '' then
   if epoch ~= ARGV[2] then return { 'stale' } end

@@ -1,13 +1,20 @@
--- Writes a plan whole: its tasks, who waits for whom, and what is ready at once.
--- ARGV: epoch, plan event, plan, version, at, tasks as JSON [[id, [input ids]], ...]
-if over() then return { 'over', over() } end
-if not_owner(ARGV[1]) then return { 'stale' } end
-if tonumber(ARGV[4]) <= tonumber(redis.call('HGET', RUN, 'version') or '0') then
-  return { 'stale' }
+-- Writes a plan's tasks: who waits for whom, and what is ready at once. What is done stays done.
+-- ARGV: epoch, version, at, tasks as JSON [[id, [input ids]], ...],
+--   kept as JSON [[id, value, event], ...]: results that come from another run, focus limit
+local no = not_owner(ARGV[1])
+if no then return no end
+if tonumber(ARGV[2]) <= tonumber(redis.call('HGET', RUN, 'version') or '0') then
+  return { 'refused', 'written' }
 end
-redis.call('HSET', RUN, 'plan', ARGV[3], 'version', ARGV[4])
-post(ARGV[2])
-local tasks = cjson.decode(ARGV[6])
+redis.call('HSET', RUN, 'version', ARGV[2])
+for _, entry in ipairs(cjson.decode(ARGV[5])) do
+  redis.call('HSET', STATUS, entry[1], 'done')
+  redis.call('HSET', ATTEMPT, entry[1], 0)
+  write_slot(entry[1], entry[2])
+  attend(entry[1], 0, ARGV[6])
+  post(entry[3])
+end
+local tasks = cjson.decode(ARGV[4])
 local dependants = {}
 local fresh = {}
 for _, entry in ipairs(tasks) do
@@ -35,7 +42,7 @@ end
 for _, id in ipairs(fresh) do
   if redis.call('HGET', PENDING, id) == '0' then
     redis.call('HSET', STATUS, id, 'ready')
-    post(cjson.encode({ type = 'task.ready', task = id, at = tonumber(ARGV[5]) }))
+    post(cjson.encode({ type = 'task.ready', task = id, at = tonumber(ARGV[3]) }))
   end
 end
 wake()

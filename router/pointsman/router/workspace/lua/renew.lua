@@ -1,11 +1,7 @@
 -- A heartbeat: keeps the lease of a running attempt, and may tell its progress.
 -- ARGV: task, attempt, lease until, event or ''
-if over() then return { 'over', over() } end
-if redis.call('HEXISTS', RUN, 'cancel') == 1 then return { 'cancelled' } end
-local status = redis.call('HGET', STATUS, ARGV[1])
-if status ~= 'running' or redis.call('HGET', ATTEMPT, ARGV[1]) ~= ARGV[2] then
-  return { 'refused', status or 'unknown' }
-end
+local no = stopped() or not_attempt(ARGV[1], ARGV[2], 'running')
+if no then return no end
 redis.call('ZADD', LEASES, ARGV[3], ARGV[1])
 if ARGV[4] ~= '' then
   post(ARGV[4])

@@ -1,15 +1,28 @@
--- Opens an attempt of a ready task. ARGV: epoch, task, attempt, event, call
-if over() then return { 'over', over() } end
-if not_owner(ARGV[1]) then return { 'stale' } end
-if redis.call('HEXISTS', RUN, 'cancel') == 1 then return { 'cancelled' } end
-local status = redis.call('HGET', STATUS, ARGV[2])
-local attempt = tonumber(redis.call('HGET', ATTEMPT, ARGV[2]) or '0')
+-- Opens an attempt of a ready task, and sets aside what it may cost.
+-- ARGV: epoch, task, attempt, event, call, cost
+local no = not_owner(ARGV[1]) or stopped()
+if no then return no end
+local task = ARGV[2]
+local status = redis.call('HGET', STATUS, task)
+local attempt = tonumber(redis.call('HGET', ATTEMPT, task) or '0')
 if status ~= 'ready' or attempt + 1 ~= tonumber(ARGV[3]) then
   return { 'refused', (status or 'unknown') .. ' at attempt ' .. attempt }
 end
-redis.call('HSET', STATUS, ARGV[2], 'queued')
-redis.call('HSET', ATTEMPT, ARGV[2], ARGV[3])
-redis.call('HSET', CALLS, ARGV[2], ARGV[5])
+if redis.call('EXISTS', BUDGET) == 1 then
+  for what, more in pairs({ cost = tonumber(ARGV[6]), calls = 1 }) do
+    local found = redis.call('HMGET', BUDGET, 'cap:' .. what, 'spent:' .. what, 'held:' .. what)
+    if found[1] then
+      local left = tonumber(found[1]) - tonumber(found[2] or '0') - tonumber(found[3] or '0')
+      if more > left then return { 'budget', what, tostring(more), tostring(left) } end
+    end
+  end
+  redis.call('HSET', BUDGET, 'open:' .. task, ARGV[6])
+  redis.call('HINCRBY', BUDGET, 'held:cost', ARGV[6])
+  redis.call('HINCRBY', BUDGET, 'held:calls', 1)
+end
+redis.call('HSET', STATUS, task, 'queued')
+redis.call('HSET', ATTEMPT, task, ARGV[3])
+redis.call('HSET', CALLS, task, ARGV[5])
 post(ARGV[4])
 wake()
 return { 'ok' }

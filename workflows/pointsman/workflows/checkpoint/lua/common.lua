@@ -1,13 +1,12 @@
 -- Prepended to every script. A thread is two keys: a hash of rows and a sorted set of their names, all of
 -- score 0, so that rows are found by the start of their name. Names are joined by NUL:
---   c ns id            a checkpoint without its channel values
---   m ns id            its metadata
---   f ns id            what the scripts need to know of it, as JSON
+--   c ns id                a checkpoint: parent, run, open, held, metadata, body (see `checkpoint`)
 --   b ns channel version   a channel's value
---   w ns id task index     a write: channel NUL path NUL sequence NUL reader NUL value
---   h ns, r ns         the head, and the reader who put it
---   x run              there is, or was, a checkpoint of this run
---   fence, seq         the highest fence, the number of writes
+--   w ns id task           a task's writes to it: {index, channel, path, number, reader, value}, ...
+--   h ns, r ns             the head, and the reader who put it
+--   x run                  there is, or was, a checkpoint of this run
+--   fence, writes          the highest fence, the number of the last write
+-- The sorted set has the names that begin with c and w.
 local ROWS, ORDER, THREADS = KEYS[1], KEYS[2], KEYS[3]
 local S = '\0'
 local a = cjson.decode(ARGV[1])
@@ -20,9 +19,23 @@ local function get(name)
   return redis.call('HGET', ROWS, name)
 end
 
-local function facts(at)
-  local packed = get(row('f', at))
-  return packed and cjson.decode(packed)
+local function unpacked(name)
+  local packed = get(name)
+  local whole, value = pcall(cmsgpack.unpack, packed or '')
+  return whole and type(value) == 'table' and value
+end
+
+-- nil where there is none; `broken` where there is one that cannot be read.
+-- held: channel, version, ... with a value; open: delta channels whose value is to be had from ancestors.
+local function checkpoint(at)
+  local name = row('c', at)
+  local found = unpacked(name)
+  if not found then
+    if redis.call('HEXISTS', ROWS, name) == 0 then return nil end
+    return { broken = true, parent = '', run = '', open = {}, held = {} }
+  end
+  local parent, run, open, held, metadata, body = unpack(found)
+  return { parent = parent, run = run, open = open, held = held, metadata = metadata, body = body }
 end
 
 -- Names that start so, in order.
@@ -46,7 +59,7 @@ local function keep()
   redis.call('ZADD', THREADS, expiry, a.thread)
 end
 
--- Highest fence wins; a lower one is told the highest.
+-- The highest fence wins; a lower one is told the highest.
 local function fenced_off()
   if a.fence == '' then return false end
   local highest = get('fence')
@@ -58,61 +71,12 @@ local function fenced_off()
   return false
 end
 
--- channel, path, sequence, reader of a stored write
-local function write_head(value)
-  local found, from = {}, 1
-  for i = 1, 4 do
-    local at = string.find(value, S, from, true)
-    found[i] = string.sub(value, from, at - 1)
-    from = at + 1
-  end
-  return unpack(found)
-end
-
 local function set(list)
   local found = {}
   for _, item in ipairs(list) do found[item] = true end
   return found
 end
 
--- Takes checkpoints out, with their writes and the values that no other checkpoint holds.
-local function remove(gone)
-  if not next(gone) then return end
-  local held, left, heads = {}, {}, {}
-  for _, name in ipairs(names('c')) do
-    local at = string.sub(name, 3)
-    local known = facts(at) or { held = {} }
-    local ns = string.match(at, '^([^%z]*)%z')
-    for _, pair in ipairs(known.held) do
-      local blob = row('b', ns, pair[1], pair[2])
-      if gone[at] then held[blob] = held[blob] or false else held[blob] = true end
-    end
-    if gone[at] then
-      for _, write in ipairs(names(row('w', at))) do
-        redis.call('HDEL', ROWS, write)
-        redis.call('ZREM', ORDER, write)
-      end
-      redis.call('HDEL', ROWS, name, row('m', at), row('f', at))
-      redis.call('ZREM', ORDER, name)
-      heads[ns] = heads[ns] or ''
-    else
-      left[at] = true
-      heads[ns] = string.sub(at, #ns + 2)
-    end
-  end
-  for blob, used in pairs(held) do
-    if not used then redis.call('HDEL', ROWS, blob) end
-  end
-  for ns, newest in pairs(heads) do
-    local head = get(row('h', ns))
-    if newest == '' then
-      redis.call('HDEL', ROWS, row('h', ns), row('r', ns))
-    elseif head and not left[row(ns, head)] then
-      redis.call('HSET', ROWS, row('h', ns), newest, row('r', ns), '')
-    end
-  end
-  if not next(left) then
-    redis.call('DEL', ROWS, ORDER)
-    redis.call('ZREM', THREADS, a.thread)
-  end
+local function space_of(at)
+  return string.match(at, '^([^%z]*)%z')
 end

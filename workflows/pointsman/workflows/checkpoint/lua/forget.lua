@@ -2,8 +2,7 @@
 local runs, gone = set(a.runs), {}
 for _, name in ipairs(names('c')) do
   local at = string.sub(name, 3)
-  local known = facts(at)
-  if known and runs[known.run] then gone[at] = true end
+  if runs[checkpoint(at).run] then gone[at] = true end
 end
-for _, run in ipairs(a.runs) do redis.call('HDEL', ROWS, row('x', run)) end
+for run in pairs(runs) do redis.call('HDEL', ROWS, row('x', run)) end
 remove(gone)

@@ -3,18 +3,13 @@ fenced_off()
 local head = get(row('h', a.ns)) or ''
 local id = a.id ~= '' and a.id or head
 local at = row(a.ns, id)
-local checkpoint = id ~= '' and get(row('c', at))
-if not checkpoint then return { 'none' } end
-local known = facts(at)
-if not known then return { 'ok', id, head, 0, checkpoint, false, '', {}, {} } end
-local values, writes = {}, {}
-for _, pair in ipairs(known.held) do
-  values[#values + 1] = pair[1]
-  values[#values + 1] = get(row('b', a.ns, pair[1], pair[2]))
+local known = id ~= '' and checkpoint(at)
+if not known then return { 'none' } end
+if known.broken then return { 'broken', id } end
+local values = {}
+for i = 1, #known.held, 2 do
+  local channel, version = known.held[i], known.held[i + 1]
+  values[#values + 1] = { channel, get(row('b', a.ns, channel, version)) }
 end
-for _, name in ipairs(names(row('w', at))) do
-  writes[#writes + 1] = name
-  writes[#writes + 1] = get(name)
-end
-local seq = tonumber(get('seq') or 0)
-return { 'ok', id, head, seq, checkpoint, get(row('m', at)), known.parent, values, writes }
+local number = tonumber(get('writes') or 0)
+return { 'ok', id, head, number, known.body, known.metadata, known.parent, values, writes_of(at) }

@@ -1,1 +1,2 @@
-return get(row('m', a.ns, a.id))
+local known = checkpoint(row(a.ns, a.id))
+return known and (known.metadata or '')

@@ -5,17 +5,24 @@ if refused then return refused end
 
 local at = row(a.ns, a.id)
 local head = get(row('h', a.ns)) or ''
-if a.fenced and head ~= a.id and head ~= a.seen and redis.call('HEXISTS', ROWS, row('c', at)) == 1
-    and get(row('r', a.ns)) ~= a.reader then
+if a.fenced and head ~= a.id and head ~= a.seen and get(row('r', a.ns)) ~= a.reader
+    and redis.call('HEXISTS', ROWS, row('c', at)) == 1 then
   return { 'stale', head }
 end
-local sequence = redis.call('HINCRBY', ROWS, 'seq', 1)
+local number = redis.call('HINCRBY', ROWS, 'writes', 1)
+local name = row('w', at, a.task)
+local writes, places = unpacked(name) or {}, {}
+for place, write in ipairs(writes) do places[write[1]] = place end
 for i, write in ipairs(a.writes) do
   local index, channel = write[1], write[2]
-  local name = row('w', at, a.task, index)
-  local value = row(channel, a.path, sequence, a.reader, ARGV[i + 1])
-  redis.call(index < 0 and 'HSET' or 'HSETNX', ROWS, name, value)
-  redis.call('ZADD', ORDER, 0, name)
+  local place = places[index]
+  if index < 0 or not place then
+    place = place or #writes + 1
+    places[index] = place
+    writes[place] = { index, channel, a.path, number, a.reader, ARGV[i + 1] }
+  end
 end
+redis.call('HSET', ROWS, name, cmsgpack.pack(writes))
+redis.call('ZADD', ORDER, 0, name)
 keep()
 return { 'ok' }

@@ -1,0 +1,245 @@
+"""What the controller that owns a run does with it. Everything is fenced by the owner's epoch."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pointsman.router.errors import BudgetExceeded
+from pointsman.router.events import (
+    ApprovalRequested,
+    Event,
+    EventId,
+    PlanProposed,
+    RunEnded,
+    RunId,
+    TaskDone,
+    TaskExpanded,
+    TaskRouted,
+    TaskStatus,
+    encode,
+)
+from pointsman.router.plan import Plan, TaskId
+from pointsman.router.values import Json
+from pointsman.router.workspace import keys
+from pointsman.router.workspace.acts import FOCUS, Acts, Owner
+from pointsman.router.workspace.connection import redis_errors
+from pointsman.router.workspace.records import DeadLetter, entry_of
+
+LOOK_AGAIN = 10.0
+"""Seconds after which a run that waits for a controller is looked at again."""
+
+
+class Owning(Acts):
+    async def own(self, run: RunId | str, name: str, *, lease: float) -> Owner | None:
+        """Takes a run for `lease` seconds; None when another live owner holds it. Raises RunOver."""
+        now = time.time()
+        found = await self._scripts(
+            "own", keys.of_run(run), name, "", f"{now:.3f}", f"{now + lease:.3f}"
+        )
+        if found[0] == "held":
+            return None
+        self._check(run, found)
+        await self._mark_active(run, now + lease)
+        await self.admission.leave(run)
+        return Owner(RunId(run), name, int(found[1]))
+
+    async def ownerless(self) -> list[RunId]:
+        """Runs that nobody holds any more, or that nobody took although they wait for nothing.
+
+        Ended ones among them are `own`'s to refuse.
+        """
+        now = time.time()
+        with redis_errors("ownerless"):
+            found: Any = await self._redis.zrangebyscore(keys.ACTIVE, 0, now)
+        left = []
+        for run in found:
+            if await self.admission.waits(run):
+                await self._mark_active(run, now + LOOK_AGAIN)
+            else:
+                left.append(RunId(run))
+        return left
+
+    async def not_active(self, run: RunId | str) -> None:
+        """The run needs no owner any more."""
+        with redis_errors("not active"):
+            await self._redis.zrem(keys.ACTIVE, run)
+
+    async def _mark_active(self, run: RunId | str, until: float) -> None:
+        with redis_errors("own"):
+            await self._redis.zadd(keys.ACTIVE, {run: until})
+
+    async def keep(self, owner: Owner, *, lease: float) -> None:
+        """Renews the lease. Raises StaleOwner, RunOver."""
+        now = time.time()
+        found = await self._scripts(
+            "own",
+            keys.of_run(owner.run),
+            owner.name,
+            owner.epoch,
+            f"{now:.3f}",
+            f"{now + lease:.3f}",
+        )
+        self._check(owner, found)
+        await self._mark_active(owner.run, now + lease)
+
+    async def post(self, owner: Owner, event: Event, **fields: Json) -> None:
+        """A fact, and fields of the run's hash with it. Raises StaleOwner, RunOver."""
+        flat: list[str] = []
+        for name, value in fields.items():
+            flat += [name, json.dumps(value)]
+        found = await self._scripts(
+            "post", keys.of_run(owner.run), owner.epoch, encode(event), *flat
+        )
+        self._check(owner, found)
+
+    async def propose(self, owner: Owner, event: PlanProposed) -> None:
+        """Keeps a plan without starting anything of it. Raises StaleOwner, RunOver."""
+        await self.post(owner, event, plan=event.plan, proposed=event.version)
+
+    async def write_plan(
+        self,
+        owner: Owner,
+        plan: Plan,
+        version: int,
+        kept: Mapping[TaskId, tuple[Json, TaskDone]] | None = None,
+    ) -> bool:
+        """A plan's tasks in one act: those without inputs are ready at once. What is done stays done.
+
+        kept: results that come from another run. False when this version, or a later one, is written
+        already. Raises StaleOwner, RunOver.
+        """
+        tasks = [[t.id, list(t.inputs())] for t in plan.tasks]
+        results = [
+            [id, await self._text(value), encode(event)]
+            for id, (value, event) in (kept or {}).items()
+        ]
+        found = await self._scripts(
+            "plan",
+            keys.of_run(owner.run),
+            owner.epoch,
+            version,
+            f"{time.time():.6f}",
+            json.dumps(tasks),
+            json.dumps(results),
+            FOCUS,
+        )
+        return self._check(owner, found)
+
+    async def expand(self, owner: Owner, task: TaskId, children: Iterable[TaskId]) -> bool:
+        """Makes the children of a `for_each` task; False when it is not ready any more."""
+        ids = list(children)
+        found = await self._scripts(
+            "expand",
+            keys.of_run(owner.run),
+            owner.epoch,
+            task,
+            encode(TaskExpanded(task, [str(i) for i in ids], time.time())),
+            json.dumps(ids),
+        )
+        return self._check(owner, found)
+
+    async def route(self, owner: Owner, event: TaskRouted, call: Mapping[str, Any]) -> bool:
+        """Opens an attempt and offers it to its expert; False when the task is not ready any more.
+
+        The offer follows the script: should we die between, the next owner offers it again. Raises
+        BudgetExceeded when the run's budget does not hold what the attempt may cost.
+        """
+        found = await self._scripts(
+            "route",
+            keys.of_run(owner.run),
+            owner.epoch,
+            event.task,
+            event.attempt,
+            encode(event),
+            json.dumps(call),
+            int(event.route.get("cost", 0)),
+        )
+        if found[0] == "budget":
+            raise BudgetExceeded(found[1], float(found[2]), float(found[3]))
+        opened = self._check(owner, found)
+        # Queued at this very attempt already: the answer was lost on its way, and the script sent again.
+        if opened or found[1:] == [f"queued at attempt {event.attempt}"]:
+            await self.offer(owner.run, event.task, event.attempt, str(event.route["expert"]))
+        return opened
+
+    async def offer(self, run: RunId, task: str, attempt: int, expert: str) -> None:
+        await self.queue(keys.queue(expert)).put(
+            {"run": run, "task": task, "attempt": str(attempt)}
+        )
+
+    async def settle(
+        self,
+        owner: Owner,
+        task: TaskId,
+        status: TaskStatus,
+        event: Event,
+        value: Json = None,
+        salience: float = 0.0,
+    ) -> bool:
+        """Settles a task without an attempt; False when it is settled already."""
+        found = await self._scripts(
+            "settle",
+            keys.of_run(owner.run),
+            owner.epoch,
+            task,
+            status,
+            encode(event),
+            f"{time.time():.6f}",
+            await self._text(value) if status in ("done", "skipped") else "",
+            salience,
+            FOCUS,
+        )
+        return self._check(owner, found)
+
+    async def finish(self, owner: Owner, event: RunEnded) -> None:
+        """The last event; from here the run expires as one unit. Raises StaleOwner, RunOver."""
+        found = await self._scripts(
+            "finish",
+            keys.of_run(owner.run),
+            owner.epoch,
+            event.status,
+            encode(event),
+            f"{event.at:.6f}",
+            json.dumps(event.usage),
+            json.dumps(event.error.to_json()) if event.error else "",
+            self._keep,
+        )
+        self._check(owner, found)
+        await self.not_active(owner.run)
+
+    async def leases(self, run: RunId) -> dict[str, float]:
+        """Running tasks and until when their workers hold them (seconds since the epoch)."""
+        with redis_errors("leases"):
+            found: Any = await self._redis.zrange(keys.part(run, "leases"), 0, -1, withscores=True)
+        return {str(task): float(until) for task, until in found}
+
+    async def hold(self, owner: Owner, event: ApprovalRequested) -> bool:
+        """A ready task waits for a person; False when it is not ready any more."""
+        found = await self._scripts(
+            "hold",
+            keys.of_run(owner.run),
+            owner.epoch,
+            event.task,
+            event.approval,
+            entry_of(event),
+            encode(event),
+        )
+        return self._check(owner, found)
+
+    async def park(self, owner: Owner, last: EventId | str, until: float) -> bool:
+        """Lets go of a run in which everything waits for people, until one decides, or until then.
+
+        False when something happened after the event `last`. Raises StaleOwner, RunOver.
+        """
+        found = await self._scripts("park", keys.of_run(owner.run), owner.epoch, last)
+        if not self._check(owner, found):
+            return False
+        await self._mark_active(owner.run, until)
+        return True
+
+    async def bury(self, letter: DeadLetter) -> None:
+        """Keeps a dead letter; the same one again changes nothing but its time."""
+        with redis_errors("dead letters"):
+            field = f"{letter.run}|{letter.task}"
+            await self._redis.hset(keys.DEAD, field, json.dumps(letter.to_json()))

@@ -1,0 +1,331 @@
+"""What gateways do with runs: create, watch, read, cancel."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pointsman.router.catalog import Catalog
+from pointsman.router.errors import (
+    NothingToRerun,
+    RunNotFound,
+    RunNotOver,
+    SlotConflict,
+    WorkspaceError,
+)
+from pointsman.router.events import (
+    CancelRequested,
+    EventId,
+    Posted,
+    RunCreated,
+    RunEnded,
+    RunId,
+    TaskStatus,
+    decode,
+    encode,
+)
+from pointsman.router.plan import TaskId, cone, parse_plan
+from pointsman.router.values import Json
+from pointsman.router.workspace import keys
+from pointsman.router.workspace.acts import KEEP, Acts
+from pointsman.router.workspace.announcements import Announcements, LiveExpert
+from pointsman.router.workspace.artifacts import ArtifactLedger
+from pointsman.router.workspace.connection import Redis, redis_errors
+from pointsman.router.workspace.records import (
+    Approval,
+    DeadLetter,
+    EffectRecord,
+    Reuse,
+    RunRecord,
+    RunSpec,
+    Snapshot,
+)
+from pointsman.router.workspace.wakeups import Wakeups
+
+PAGE = 500
+"""Events read from a bus at once."""
+UNSEEN = 10.0
+"""Seconds after which a run that nobody took is looked for: whoever made or took it died at once."""
+SAFETY = 5.0
+"""Seconds after which a bus is read again although nothing called: a cluster may lose a call."""
+REMEMBERED = 24 * 3600
+"""Seconds for which an idempotency key stands for the run that it made."""
+MAX_DEAD = 10_000
+TASK_STATUSES: TypeAdapter[dict[str, TaskStatus]] = TypeAdapter(dict[str, TaskStatus])
+
+
+class Watching(Acts):
+    def __init__(
+        self, redis: Redis, *, artifacts: ArtifactLedger | None = None, keep_seconds: int = KEEP
+    ) -> None:
+        super().__init__(redis, artifacts=artifacts, keep_seconds=keep_seconds)
+        self.wakeups = Wakeups(redis)
+        self.announcements = Announcements(redis)
+
+    async def close(self) -> None:
+        await self.wakeups.close()
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Raises WorkspaceUnavailable."""
+        with redis_errors("ping"):
+            await self._redis.ping()
+
+    # --- gateways -------------------------------------------------------------------------------
+
+    async def create_run(self, spec: RunSpec, *, key: str | None = None) -> RunId:
+        """Keeps a run and lets it wait for a controller; the id sorts by time of creation.
+
+        key: the same key makes the same run, however often it is asked for (within a day). Whoever dies
+        in here leaves nothing behind that is not found: the run is on the watch list before it is made.
+        """
+        now = time.time()
+        run = RunId(f"run_{int(now * 1000):011x}{secrets.token_hex(5)}")
+        with redis_errors("create"):
+            if key is not None:
+                known: Any = await self._redis.set(
+                    keys.once(key), run, nx=True, get=True, ex=REMEMBERED
+                )
+                run = RunId(known or run)
+            await self._redis.zadd(keys.ACTIVE, {run: now + UNSEEN})
+        caps = {k: v for k, v in spec.budget.to_json().items() if v is not None and k != "seconds"}
+        found = await self._scripts(
+            "create",
+            keys.of_run(run),
+            run,
+            json.dumps(spec.to_json()),
+            f"{now:.6f}",
+            encode(RunCreated(spec.text, now)),
+            json.dumps(caps),
+        )
+        if found[0] == "ok":
+            with redis_errors("create"):
+                await self._redis.zadd(keys.RUNS, {run: now})
+            await self.admission.put(run, spec.tenant, spec.weight)
+        return run
+
+    async def rerun(
+        self, run: RunId | str, *, from_task: str | None = None, key: str | None = None
+    ) -> RunId:
+        """The same plan once more, as a new run: from a task on, else from what failed.
+
+        Results of tasks that do not depend on those are taken over. Raises RunNotFound, RunNotOver,
+        NothingToRerun.
+        """
+        found = await self.snapshot(run)
+        record = found.record
+        if record.ended is None:
+            raise RunNotOver(run)
+        if record.plan is None or record.dry_run:
+            raise NothingToRerun(run, "it has no plan that ran")
+        plan = parse_plan(record.plan)
+        begins = {t.id for t in plan.tasks if found.status.get(t.id) != "done"}
+        if from_task is not None:
+            if from_task not in {t.id for t in plan.tasks}:
+                raise NothingToRerun(run, f"its plan has no task {from_task!r}")
+            begins.add(TaskId(from_task))
+        if not begins:
+            raise NothingToRerun(run, "all of its tasks are done; name the task to begin with")
+        again = cone(plan, begins)
+        kept = tuple(t.id for t in plan.tasks if t.id not in again)
+        spec = replace(record.spec, plan=plan, deadline=None, reuse=Reuse(record.id, kept))
+        return await self.create_run(spec, key=key)
+
+    async def run(self, run: RunId | str) -> RunRecord:
+        """Raises RunNotFound."""
+        with redis_errors("run"):
+            fields: Any = await self._redis.hgetall(keys.part(run, "run"))
+        if not fields:
+            raise RunNotFound(run)
+        return RunRecord.from_hash(fields)
+
+    async def runs(self, *, limit: int = 50, before: str | None = None) -> list[RunRecord]:
+        """Newest first; `before` is the id of the last one of the page before."""
+        top = "+inf"
+        if before is not None:
+            with redis_errors("runs"):
+                score: Any = await self._redis.zscore(keys.RUNS, before)
+            top = f"({score!r}" if score is not None else "+inf"
+        with redis_errors("runs"):
+            oldest = time.time() - 4 * self._keep
+            await self._redis.zremrangebyscore(keys.RUNS, 0, oldest)
+            ids: Any = await self._redis.zrevrangebyscore(keys.RUNS, top, 0, start=0, num=limit)
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for id in ids:
+                    pipe.hgetall(keys.part(id, "run"))
+                found = await pipe.execute()
+        return [RunRecord.from_hash(fields) for fields in found if fields]
+
+    async def cancel(self, run: RunId | str, reason: str) -> None:
+        """From here on no attempt starts and no result is committed. Raises RunNotFound, RunOver."""
+        event = CancelRequested(reason, time.time())
+        self._check(run, await self._scripts("cancel", keys.of_run(run), reason, encode(event)))
+
+    async def events(
+        self, run: RunId | str, *, after: str | None = None
+    ) -> AsyncGenerator[Posted, None]:
+        """Everything on the run's bus after an event id, then what follows; ends after RunEnded.
+
+        Raises RunNotFound.
+        """
+        last = after or "0-0"
+        with self.wakeups.on(run) as grown:
+            await self.wakeups.ready()
+            while True:
+                grown.clear()  # before the read: what comes while it is under way wakes us again
+                page = await self.history(run, after=last)
+                for posted in page:
+                    last = posted.id
+                    yield posted
+                    if isinstance(posted.event, RunEnded):
+                        return
+                if len(page) == PAGE:
+                    continue
+                if not page:
+                    await self._check_there(run)
+                    if await self._has_ended(run, last):
+                        return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SAFETY):
+                        await grown.wait()
+
+    async def history(self, run: RunId | str, *, after: str = "0-0") -> list[Posted]:
+        """Up to PAGE events after an event id, without waiting. Raises WorkspaceError on a bad id."""
+        with redis_errors("events"):
+            entries: Any = await self._redis.xrange(
+                keys.part(run, "bus"), min=f"({after}", count=PAGE
+            )
+        return [Posted(EventId(id), decode(fields["e"])) for id, fields in entries]
+
+    async def slot(self, run: RunId | str, task: str) -> Json:
+        """The whole result of a task. Raises RunNotFound, WorkspaceError when there is none yet."""
+        values = await self.slots(run, [task])
+        if task not in values:
+            raise WorkspaceError(f"task {task!r} of run {run!r} has no result")
+        return values[task]
+
+    async def slots(self, run: RunId | str, tasks: Sequence[str]) -> dict[str, Json]:
+        """A consistent snapshot of some results; tasks without one are left out. Raises RunNotFound."""
+        if not tasks:
+            return {}
+        with redis_errors("slots"):
+            texts: Any = await self._redis.hmget(keys.part(run, "slots"), list(tasks))
+        if not any(texts):
+            await self._check_there(run)
+        return {t: await self._value(x) for t, x in zip(tasks, texts, strict=True) if x is not None}
+
+    async def focus(self, run: RunId | str) -> dict[str, Json]:
+        """The results in the broadcast focus, the most salient first: what planners and answerers read."""
+        with redis_errors("focus"):
+            names: Any = await self._redis.zrevrange(keys.part(run, "focus"), 0, -1)
+        return await self.slots(run, list(names))
+
+    async def snapshot(self, run: RunId | str) -> Snapshot:
+        """All of a run at one moment. Raises RunNotFound."""
+        found = await self._scripts("snapshot", keys.of_run(run))
+        self._check(run, found)
+        newest, fields, status, attempts, slots, versions, focus, effects, approvals = found[1:10]
+        budget, leases = found[10:]
+        return Snapshot(
+            record=RunRecord.from_hash(_pairs(fields)),
+            newest=EventId(newest),
+            status=TASK_STATUSES.validate_python(_pairs(status)),
+            attempts={k: int(v) for k, v in _pairs(attempts).items()},
+            results={k: await self._value(v) for k, v in _pairs(slots).items()},
+            versions={k: int(v) for k, v in _pairs(versions).items()},
+            focus=tuple(focus),
+            effects=_effects(_pairs(effects)),
+            approvals=_approvals(_pairs(approvals)),
+            budget={k: int(v) for k, v in _pairs(budget).items()},
+            leases={k: float(v) for k, v in _pairs(leases).items()},
+        )
+
+    async def effects(self, run: RunId | str) -> list[EffectRecord]:
+        """The ledger of a run: every effect of class `keyed` or `once` that was begun."""
+        with redis_errors("effects"):
+            found: Any = await self._redis.hgetall(keys.part(run, "effects"))
+        if not found:
+            await self._check_there(run)
+        return list(_effects(found))
+
+    async def approvals(self, run: RunId | str) -> list[Approval]:
+        """All that was asked of people in a run, oldest first. Raises RunNotFound."""
+        with redis_errors("approvals"):
+            found: Any = await self._redis.hgetall(keys.part(run, "approvals"))
+        if not found:
+            await self._check_there(run)
+        return list(_approvals(found))
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Tasks that were given up, newest first; those of runs that have expired are dropped."""
+        with redis_errors("dead letters"):
+            found: Any = await self._redis.hgetall(keys.DEAD)
+            letters = {f: DeadLetter.from_json(json.loads(text)) for f, text in found.items()}
+            newest = sorted(letters.items(), key=lambda e: -e[1].at)
+            oldest = time.time() - self._keep
+            gone = [f for n, (f, e) in enumerate(newest) if e.at < oldest or n >= MAX_DEAD]
+            if gone:
+                await self._redis.hdel(keys.DEAD, *gone)
+        return [e for f, e in newest if f not in gone]
+
+    async def forget_dead_letter(self, run: str, task: str) -> bool:
+        """False when there is none."""
+        with redis_errors("dead letters"):
+            return bool(await self._redis.hdel(keys.DEAD, f"{run}|{task}"))
+
+    async def experts(self) -> list[LiveExpert]:
+        return await self.announcements.experts(now=time.time())
+
+    async def catalog(self) -> Catalog:
+        return await self.announcements.catalog(now=time.time())
+
+    async def controllers(self) -> list[str]:
+        return await self.announcements.controllers(now=time.time())
+
+    # --- slots that are not results -------------------------------------------------------------
+
+    async def write(self, run: RunId, slot: str, value: Json, *, expected: int) -> int:
+        """Compare-and-set: writes when the slot is at version `expected` (0: never written).
+
+        Returns the new version. Raises SlotConflict (found -1: it is a task's), RunOver, RunNotFound.
+        """
+        found = await self._scripts(
+            "write", keys.of_run(run), slot, expected, await self._text(value)
+        )
+        if found[0] == "conflict":
+            raise SlotConflict(slot, expected, int(found[1]))
+        self._check(run, found)
+        return int(found[1])
+
+    async def _has_ended(self, run: RunId | str, last: str) -> bool:
+        """Whether nothing follows `last`: somebody resumes at, or after, the last event."""
+        with redis_errors("events"):
+            newest: Any = await self._redis.xrevrange(keys.part(run, "bus"), count=1)
+        if not newest or _order(newest[0][0]) > _order(last):
+            return False
+        return isinstance(decode(newest[0][1]["e"]), RunEnded)
+
+
+def _order(id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _effects(found: Mapping[str, str]) -> tuple[EffectRecord, ...]:
+    records = [EffectRecord.from_entry(field, text) for field, text in found.items()]
+    return tuple(sorted(records, key=lambda r: r.began))
+
+
+def _approvals(found: Mapping[str, str]) -> tuple[Approval, ...]:
+    asked = [Approval.from_entry(id, text) for id, text in found.items()]
+    return tuple(sorted(asked, key=lambda a: (a.created, a.id)))

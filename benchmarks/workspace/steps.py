@@ -18,7 +18,7 @@ from benchmarks.workspace.server import Policy, reset, script_cost
 from pointsman.experts.files import LocalFiles
 from pointsman.experts.tools.functions import ToolExpert, capability
 from pointsman.experts.worker import Worker
-from pointsman.router.events import PlanProposed, RunId, TaskDone, TaskRouted
+from pointsman.router.events import RunId, TaskDone, TaskRouted
 from pointsman.router.plan import Plan, Task, TaskId
 from pointsman.router.usage import Usage
 from pointsman.router.workspace import Claim, Owner, RunSpec, Workspace, keys
@@ -56,7 +56,7 @@ async def prepared(workspace: Workspace, size: int) -> Lot:
         for n, t in enumerate(first)
     ]
     plan = Plan((*first, *then), answer=(then[-1].id,))
-    await workspace.write_plan(owner, plan, PlanProposed({}, 1, time.time()), 1)
+    await workspace.write_plan(owner, plan, 1)
     lot = Lot(owner, size)
     for number, task in enumerate(first):
         routed = TaskRouted(task.id, 1, {"expert": EXPERT, "cost": 0}, time.time())

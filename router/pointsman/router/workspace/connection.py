@@ -1,7 +1,8 @@
 """How Redis is reached, one server or a cluster, and its errors as ours."""
 
 import asyncio
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -11,9 +12,11 @@ from redis.asyncio.cluster import ClusterNode, NodesManager, RedisCluster
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.event import EventDispatcher
 from redis.exceptions import (
     ClusterDownError,
     ConnectionError,
+    NoScriptError,
     RedisClusterException,
     RedisError,
     TimeoutError,
@@ -109,13 +112,14 @@ class _Nodes(NodesManager):
 
 class _Cluster(RedisCluster):
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        dispatcher = EventDispatcher()
+        super().__init__(event_dispatcher=dispatcher, **options)
         made = self.nodes_manager
         self.nodes_manager = _Nodes(
             list(made.startup_nodes.values()),
             made.require_full_coverage,
             made.connection_kwargs,
-            event_dispatcher=self._event_dispatcher,
+            event_dispatcher=dispatcher,
         )
 
     async def aclose(self) -> None:
@@ -123,6 +127,29 @@ class _Cluster(RedisCluster):
         await super().aclose()
         await self.nodes_manager.aclose()
         await self.nodes_manager.aclose("startup_nodes")
+
+
+class Script:
+    """A Lua script over keys of one slot, called by its digest; a server that lacks it gets its text.
+
+    redis-py's own `register_script` loads a script on every node of a cluster when one of them lacks it, and
+    fails when another one is away.
+    """
+
+    def __init__(self, redis: Redis, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self._redis: Any = redis
+
+    async def __call__(
+        self, *, keys: Sequence[str], args: Sequence[str | bytes | int | float]
+    ) -> Any:
+        """What the script returned. Raises what redis-py raises."""
+        given = (len(keys), *keys, *args)
+        try:
+            return await self._redis.evalsha(self.digest, *given)
+        except NoScriptError:
+            return await self._redis.eval(self.text, *given)
 
 
 @contextmanager

@@ -3,18 +3,23 @@
 import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import uvloop
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import Redis, Sentinel
 from redis_servers import RedisServer, cluster, server
 
 from pointsman.router.errors import WorkspaceUnavailable
@@ -46,6 +51,58 @@ def lone(tmp_path: Path) -> Iterator[RedisServer]:
     """A server on a port that a test may kill."""
     with server(find_server(), tmp_path) as made:
         yield made
+
+
+Connected: TypeAlias = Callable[
+    [asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]
+]
+
+
+@asynccontextmanager
+async def relay(
+    listen: Callable[[Connected], Awaitable[asyncio.Server]],
+    redis_url: str,
+    *,
+    limits: list[int] | None = None,
+    stuck: asyncio.Event | None = None,
+    chunk: int = 1 << 16,
+) -> AsyncIterator[asyncio.Server]:
+    """A network between us and Redis, whole connections or worse ones.
+
+    limits: after so many bytes of answers a connection ends; each takes one, the rest are whole.
+    stuck: the first connection moves nothing at all until then, and ends. chunk: bytes that move at once.
+    """
+    running: list[asyncio.Task[Any]] = []
+    whole = 1 << 40
+
+    async def copy(
+        source: asyncio.StreamReader, target: asyncio.StreamWriter, allowed: int
+    ) -> None:
+        with suppress(OSError):
+            while allowed > 0 and (data := await source.read(min(chunk, allowed))):
+                target.write(data)
+                await target.drain()
+                allowed -= len(data)
+        target.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.append(task)
+        if stuck is not None and len(running) == 1:
+            await stuck.wait()
+            writer.transport.abort()
+            return
+        back, there = await asyncio.open_unix_connection(redis_url.removeprefix("unix://"))
+        limit = limits.pop(0) if limits else whole
+        await asyncio.gather(copy(reader, there, whole), copy(back, writer, limit))
+        for each in (there, writer):
+            with suppress(OSError):
+                await each.wait_closed()
+
+    async with await listen(forward) as made:
+        yield made
+        await asyncio.gather(*running)
 
 
 async def number_of_connections(url: str, name: str = "") -> int:
@@ -303,18 +360,69 @@ def test_every_call_answers_or_fails_on_uvloop_too(lone: RedisServer) -> None:
     assert failed >= 50
 
 
-async def test_a_call_is_not_sent_twice_when_the_connection_breaks(lone: RedisServer) -> None:
+async def test_no_call_is_sent_twice_when_the_connection_breaks(lone: RedisServer) -> None:
     pipelined = Pipelined.at(lone.url)
     await pipelined("SET", "n", 0)
+    lone.ask("CLIENT", "PAUSE", 60_000, "WRITE")
     counts = [asyncio.create_task(pipelined("INCR", "n")) for _ in range(100)]
-    killed = asyncio.create_task(
-        asyncio.to_thread(lone.ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    )
+    await asyncio.sleep(0.05)
+    assert lone.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") == 1
     found = await asyncio.gather(*counts, return_exceptions=True)
-    await killed
-    assert all(isinstance(x, (int, exceptions.ConnectionError)) for x in found)
-    assert int(await pipelined("GET", "n")) <= 100
+    assert {type(x) for x in found} == {exceptions.ConnectionError}
+    lone.ask("CLIENT", "UNPAUSE")
+    assert await pipelined("GET", "n") == "0"
     await pipelined.close()
+
+
+@given(cuts=st.lists(st.integers(0, 700), min_size=1, max_size=4), chunk=st.integers(1, 64))
+@trying(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_connection_that_is_cut_anywhere(
+    redis_url: str, tmp_path: Path, cuts: list[int], chunk: int
+) -> None:
+    """Answers arrive in chunks; after so many bytes the connection ends. What is answered is right."""
+    left = list(cuts)
+    path = str(tmp_path / "cut.sock")
+
+    async def ask(pipelined: Pipelined, i: int) -> str:
+        answer = await pipelined("EVAL", "return {ARGV[1], {1, ARGV[1]}}", 0, f"é{i}")
+        assert answer == [f"é{i}", [1, f"é{i}"]]
+        return "right"
+
+    async def through() -> None:
+        listen = partial(asyncio.start_unix_server, path=path)
+        async with relay(listen, redis_url, limits=left, chunk=chunk):
+            pipelined = Pipelined.at(f"unix://{path}")
+            for _ in cuts:
+                asked = [ask(pipelined, i) for i in range(20)]
+                found = await asyncio.gather(*asked, return_exceptions=True)
+                right = next((i for i, x in enumerate(found) if x != "right"), 20)
+                assert all(type(x) is exceptions.ConnectionError for x in found[right:])
+            while left:
+                with suppress(exceptions.ConnectionError):
+                    await asyncio.gather(*(ask(pipelined, i) for i in range(20)))
+            await pipelined.close()
+
+    asyncio.run(through())
+
+
+async def test_who_waited_to_write_uses_the_next_connection(redis_url: str, tmp_path: Path) -> None:
+    """What was never written can be written after the connection is lost: nothing is done twice."""
+    stuck = asyncio.Event()
+    path = str(tmp_path / "stuck.sock")
+    async with relay(partial(asyncio.start_unix_server, path=path), redis_url, stuck=stuck):
+        pipelined = Pipelined.at(f"unix://{path}")
+        pushed = [asyncio.create_task(pipelined("RPUSH", "l", "x" * 4_000_000)) for _ in range(9)]
+        await asyncio.sleep(0.1)
+        wire = pipelined._wire
+        assert wire is not None
+        sent = len(wire._waiting)
+        assert 0 < sent < 9
+        stuck.set()
+        found = await asyncio.gather(*pushed, return_exceptions=True)
+        assert {type(x) for x in found[:sent]} == {exceptions.ConnectionError}
+        assert found[sent:] == list(range(1, 10 - sent))
+        assert await pipelined("DEL", "l") == 1
+        await pipelined.close()
 
 
 async def test_no_server_is_said_at_once_and_to_everybody(tmp_path: Path) -> None:
@@ -373,8 +481,6 @@ async def test_an_answer_that_does_not_come_ends_the_connection(lone: RedisServe
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_an_answer_that_came_while_we_stood_still_counts(redis_url: str, run: Any) -> None:
-    import time
-
     async def blocked() -> None:
         pipelined = Pipelined.at(f"{redis_url}?socket_timeout=0.2")
         await pipelined("PING")
@@ -430,6 +536,35 @@ async def test_who_we_are_is_said_first(lone: RedisServer) -> None:
     await nobody.close()
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_tls(redis_url: str, tmp_path: Path, run: Any) -> None:
+    """Through a proxy that speaks TLS; a certificate that nobody vouches for is refused."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-nodes"]
+    files = ["-keyout", str(key), "-out", str(cert), "-days", "2"]
+    subprocess.run([*made, *named, *files], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+
+    async def through() -> None:
+        listen = partial(asyncio.start_server, host="127.0.0.1", port=0, ssl=context)
+        async with relay(listen, redis_url) as proxy:
+            at = f"rediss://localhost:{proxy.sockets[0].getsockname()[1]}"
+            pipelined = Pipelined.at(f"{at}?ssl_ca_certs={cert}")
+            answers = await asyncio.gather(*(pipelined("ECHO", str(i)) for i in range(100)))
+            assert answers == [str(i) for i in range(100)]
+            assert await pipelined("ECHO", "x" * 5_000_000) == "x" * 5_000_000
+            await pipelined.close()
+            stranger = Pipelined.at(at)
+            with pytest.raises(exceptions.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+                await stranger("PING")
+            await stranger.close()
+
+    run(through())
+
+
 def test_a_client_says_where_and_who() -> None:
     pool = connect("rediss://ann:b%20c@example.org:7000/2?socket_timeout=7").connection_pool  # type: ignore[union-attr]
     address = Address.of(pool)
@@ -444,6 +579,13 @@ def test_a_client_says_where_and_who() -> None:
     assert str(Pipelined.at("unix:///tmp/x.sock").address) == "/tmp/x.sock"
     with pytest.raises(ValueError, match="schemes"):
         Pipelined.at("http://localhost")
+
+
+def test_a_client_that_finds_its_server_by_itself_is_used_as_it_is() -> None:
+    client = Sentinel([("localhost", 1)]).master_for("main")
+    with pytest.raises(ValueError, match="no plain connection"):
+        Pipelined.of(client)
+    assert isinstance(calls(client), ByClient)
 
 
 async def test_an_idle_connection_is_tried_before_it_is_used(lone: RedisServer) -> None:

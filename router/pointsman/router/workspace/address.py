@@ -18,7 +18,10 @@ from pointsman.router.workspace.connection import ANSWER_SECONDS, CONNECT_SECOND
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server, and who we are there. `path`: a unix socket, in place of host and port."""
+    """A server, and who we are there.
+
+    `path`: a unix socket, in place of host and port. `keepalive`: options of TCP keep-alive; None: without.
+    """
 
     host: str = "localhost"
     port: int = 6379
@@ -26,7 +29,7 @@ class Address:
     db: int = 0
     credentials: CredentialProvider | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
-    keepalive: Mapping[int, int | bytes] = field(default_factory=dict[int, int | bytes])
+    keepalive: Mapping[int, int | bytes] | None = None
     connect_seconds: float = CONNECT_SECONDS
     answer_seconds: float = ANSWER_SECONDS
 
@@ -35,10 +38,11 @@ class Address:
 
     @classmethod
     def of(cls, pool: ConnectionPool) -> "Address":
-        """Where the connections of a pool lead. Raises ValueError when it is not to one server."""
-        made: Any = pool.connection_class(
-            **pool.connection_kwargs
-        )  # never used, so it never connects
+        """Where the connections of a pool lead. Raises ValueError when they find that out by themselves."""
+        kind = pool.connection_class
+        if kind not in (Connection, SSLConnection, UnixDomainSocketConnection):
+            raise ValueError(f"{kind.__name__} is no plain connection to one Redis server")
+        made: Any = kind(**pool.connection_kwargs)  # never used, so it never connects
         credentials = made.credential_provider
         if credentials is None and (made.username or made.password):
             credentials = UsernamePasswordCredentialProvider(made.username, made.password)
@@ -48,11 +52,8 @@ class Address:
             "connect_seconds": made.socket_connect_timeout or CONNECT_SECONDS,
             "answer_seconds": made.socket_timeout or ANSWER_SECONDS,
         }
-        kind = pool.connection_class
-        if issubclass(kind, UnixDomainSocketConnection):
+        if kind is UnixDomainSocketConnection:
             return cls(path=made.path, **common)
-        if not issubclass(kind, Connection):
-            raise ValueError(f"{kind.__name__} is no connection to one Redis server")
-        tls = made.ssl_context.get() if issubclass(kind, SSLConnection) else None
-        keepalive: dict[int, int | bytes] = {**made.socket_keepalive_options}
+        tls = made.ssl_context.get() if kind is SSLConnection else None
+        keepalive = made.socket_keepalive_options if made.socket_keepalive else None
         return cls(made.host, made.port, tls=tls, keepalive=keepalive, **common)

@@ -7,6 +7,7 @@ calls need a connection of their own.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -29,7 +30,10 @@ ALONE = frozenset(
 
 def calls(client: Redis) -> Calls:
     """The fastest way to where a client of redis-py goes."""
-    return Pipelined.of(client) if isinstance(client, redis.asyncio.Redis) else ByClient(client)
+    if isinstance(client, redis.asyncio.Redis):
+        with suppress(ValueError):
+            return Pipelined.of(client)
+    return ByClient(client)
 
 
 class Pipelined:
@@ -48,7 +52,10 @@ class Pipelined:
 
     @classmethod
     def of(cls, client: redis.asyncio.Redis) -> "Pipelined":
-        """To the server of a client, as the same user; the client itself is left alone."""
+        """To the server of a client, as the same user; the client itself is left alone.
+
+        Raises ValueError for one that finds its server in a way of its own, such as by Sentinel.
+        """
         return cls(Address.of(client.connection_pool))
 
     @classmethod
@@ -68,6 +75,8 @@ class Pipelined:
             wire = await self._ready()
         while wire.full:
             await wire.room()
+            if not wire.fresh():
+                wire = await self._ready()
         return await wire.send(command)
 
     async def script(

@@ -105,7 +105,7 @@ class Wire(asyncio.Protocol):
         return answer
 
     async def room(self) -> None:
-        """Returns when there may be room to write. Raises ConnectionError."""
+        """Returns when there may be room to write, or the connection is lost."""
         room = self._loop.create_future()
         self._writers.append(room)
         await room
@@ -121,12 +121,9 @@ class Wire(asyncio.Protocol):
             raise type(error)(f"{self._address}: {error}") from error
 
     async def answers(self) -> bool:
-        """Whether the server is still there. A connection that is not, or another loop's, is let go."""
-        if self._loop is not asyncio.get_running_loop():
-            with suppress(RuntimeError):  # that loop is closed, and the connection with it
-                self._loop.call_soon_threadsafe(self.drop, "another event loop has taken over")
-            return False
-        if self._lost:
+        """Whether the server is still there; a connection that is not, or another loop's, is let go."""
+        if self._lost or not self._here():
+            self.leave()
             return False
         try:
             async with asyncio.timeout(self._address.connect_seconds):
@@ -134,6 +131,9 @@ class Wire(asyncio.Protocol):
         except (RedisError, TimeoutError):
             self.drop("it did not answer after a pause")
             return False
+        except BaseException:
+            self.drop("it was given up")
+            raise
         return True
 
     def drop(self, why: str) -> None:
@@ -142,13 +142,21 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def leave(self) -> None:
+        """Ends the connection from another loop than its own."""
+        with suppress(RuntimeError):  # its loop is closed, and it with it
+            self._loop.call_soon_threadsafe(self.drop, "another event loop has taken over")
+
     async def close(self) -> None:
-        if self._loop is not asyncio.get_running_loop():
-            await self.answers()
+        if not self._here():
+            self.leave()
             return
         self.drop("it was closed")
         if self._transport is not None:
             await self._gone.wait()
+
+    def _here(self) -> bool:
+        return asyncio.get_running_loop() is self._loop
 
     # --- what the event loop calls --------------------------------------------------------------
 
@@ -156,17 +164,18 @@ class Wire(asyncio.Protocol):
         self._transport = made = cast("asyncio.Transport", transport)  # uvloop's is none by type
         made.set_write_buffer_limits(high=HIGH_WATER)
         ours = made.get_extra_info("socket")
-        if ours.family != socket.AF_UNIX and self._address.keepalive:
+        if ours.family != socket.AF_UNIX and self._address.keepalive is not None:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in self._address.keepalive.items():
                 ours.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
-        self._reader.feed(data)
-        while True:
+        reader, queue = self._reader, self._waiting
+        reader.feed(data)
+        while not self._lost:
             try:
-                answer = self._reader.gets()
+                answer = reader.gets()
             except UnicodeDecodeError as error:  # this one answer; those behind it are whole
                 answer = exceptions.InvalidResponse(f"an answer is not text: {error}")
             except exceptions.InvalidResponse as error:
@@ -174,10 +183,10 @@ class Wire(asyncio.Protocol):
                 return
             if answer is _MORE:
                 return
-            if not self._waiting:
+            if not queue:
                 self.drop(f"an answer that nobody waits for: {str(answer)[:200]}")
                 return
-            waiting, _ = self._waiting.popleft()
+            waiting, _ = queue.popleft()
             if waiting.done():
                 continue
             if isinstance(answer, RedisError):

@@ -140,6 +140,15 @@ async def test_the_same_content_is_one_object(artifacts: Artifacts) -> None:
     assert await stored(artifacts) == sorted([many[0], other])
 
 
+async def test_a_write_outlives_folders_that_come_and_go(artifacts: Artifacts) -> None:
+    async def put_and_delete() -> None:
+        for _ in range(30):
+            await artifacts.delete(await artifacts.put("x"))
+
+    await asyncio.gather(*(put_and_delete() for _ in range(6)))
+    assert await artifacts.get(await artifacts.put("x")) == "x"
+
+
 async def test_a_second_put_writes_nothing(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path)
     await artifacts.put("x" * 1000)

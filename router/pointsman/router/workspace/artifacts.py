@@ -242,9 +242,7 @@ class Artifacts:
         """From one life or any: where one is damaged another may be whole."""
         folder = _folder(digest, size)
         damage = ""
-        for name in [life] if life else sorted(self._store.names(folder)):
-            if "." in name:
-                continue
+        for name in [life] if life else _whole(self._store.names(folder)):
             try:
                 return _verified(self._store.read(folder, name), digest, size)
             except FileNotFoundError:
@@ -256,7 +254,7 @@ class Artifacts:
         raise ArtifactMissing(reference)
 
     def _remove(self, folder: str, life: str) -> None:
-        for name in [life] if life else self._store.names(folder):
+        for name in [life] if life else _whole(self._store.names(folder)):
             self._store.remove(folder, name)
 
 
@@ -270,6 +268,11 @@ def _store(place: str | Path, options: dict[str, object]) -> tuple[Store, str]:
     except (ImportError, ValueError, TypeError) as error:
         raise BadArtifactStore(place.partition("://")[0], str(error)) from error
     return remote, remote.protocol
+
+
+def _whole(names: list[str]) -> list[str]:
+    """Those that are not writes under way."""
+    return sorted(name for name in names if "." not in name)
 
 
 def _pack(text: str) -> Parcel:

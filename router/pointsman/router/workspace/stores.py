@@ -16,6 +16,8 @@ from typing import Protocol, cast
 
 TRIES = 10
 """How often a write makes its folder again that a sweep took away in between."""
+TAKEN_AWAY = (FileNotFoundError, FileExistsError)
+"""What is raised then; the second, when it went while it was being made."""
 WHOLE_PUT = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "obs", "cos", "memory"}
 )
@@ -78,13 +80,13 @@ class Folder:
             _sync(made)
 
     def _create(self, path: Path) -> int:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.parent.mkdir(mode=0o700, exist_ok=True)
         for _ in range(TRIES):
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.parent.mkdir(mode=0o700, exist_ok=True)
-            with suppress(FileNotFoundError):
+            with suppress(*TAKEN_AWAY):
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        raise OSError(f"{path.parent} is removed again and again")
+        raise OSError(f"{path.parent} cannot be made, or is removed again and again")
 
     def read(self, folder: str, name: str) -> bytes:
         return (self._root / folder / name).read_bytes()
@@ -167,12 +169,14 @@ class Remote:
     def _write_and_move(self, target: str, content: bytes) -> None:
         temporary = f"{target}.{secrets.token_hex(8)}"
         for _ in range(TRIES):
-            with suppress(FileNotFoundError):
+            with suppress(*TAKEN_AWAY):
                 self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
                 self._fs.pipe_file(temporary, content)
                 self._move(temporary, target)
                 return
-        raise OSError(f"{target!r} cannot be written: its folder is removed again and again")
+        raise OSError(
+            f"{target!r} cannot be written: its folder cannot be made, or goes again and again"
+        )
 
     def _move(self, temporary: str, target: str) -> None:
         try:

@@ -103,6 +103,7 @@ class ControllerGraph:
         self._writer = writer
         self._router = Router(workspace)
         self._owners: dict[str, Owner] = {}
+        self._states: dict[str, RunState] = {}
         self._graph = self._compiled(saver)
 
     def _compiled(self, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -129,6 +130,7 @@ class ControllerGraph:
             await self._graph.ainvoke(start, config, durability="sync")
         finally:
             del self._owners[owner.run]
+            self._states.pop(owner.run, None)
 
     async def _enter(self, state: Phases, phase: Phase) -> Stage:
         owner = self._owners[state.get("run", "")]
@@ -214,7 +216,7 @@ class ControllerGraph:
             request=record.request,
         )
         dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms)
-        await dispatcher.run(RunState(budget=spec.budget))
+        self._states[record.id] = await dispatcher.run(RunState(budget=spec.budget))
         return {"phase": "dispatch"}
 
     async def _kept(self, record: RunRecord, plan: Plan) -> dict[TaskId, tuple[Any, TaskDone]]:
@@ -234,7 +236,7 @@ class ControllerGraph:
         """Done when at least one of the answer's tasks is done; else the run is what stopped it."""
         stage = await self._enter(state, "assess")
         plan = parse_plan(stage.record.plan)
-        final = await self._fold(stage.record)
+        final = await self._final(stage.record)
         if any(final.nodes[id].status == "done" for id in plan.answer):
             return {"phase": "assess", "outcome": "done"}
         if stage.record.cancel is not None:
@@ -277,8 +279,7 @@ class ControllerGraph:
             return None
         plan = parse_plan(record.plan)
         events = [e async for e in self._past(record)]
-        final = _folded(record.spec.budget, events)
-        spent: Usage = final.spent
+        spent: Usage = (await self._final(record)).spent
         results = await self._workspace.slots(record.id, list(plan.answer))
         written = None
         if self._writer is not None and results and outcome == "done":
@@ -317,8 +318,14 @@ class ControllerGraph:
             return None, sum(used, Usage())
         return "".join(pieces) or None, sum(used, Usage())
 
-    async def _fold(self, record: RunRecord) -> RunState:
-        return _folded(record.spec.budget, [e async for e in self._past(record)])
+    async def _final(self, record: RunRecord) -> RunState:
+        """As the dispatcher left it; folded from the bus where another controller dispatched."""
+        if record.id not in self._states:
+            state = RunState(budget=record.spec.budget)
+            async for event in self._past(record):
+                state, _ = step(state, event)
+            self._states[record.id] = state
+        return self._states[record.id]
 
     async def _past(self, record: RunRecord) -> AsyncIterator[Event]:
         last = "0-0"
@@ -342,13 +349,6 @@ def _on_outcome(following: str) -> Any:
         return "respond" if decided else following
 
     return choose
-
-
-def _folded(budget: Budget, events: list[Event]) -> RunState:
-    state = RunState(budget=budget)
-    for event in events:
-        state, _ = step(state, event)
-    return state
 
 
 def _failed(phase: Phase, error: PointsmanError, outcome: Literal["refused", "failed"]) -> Phases:

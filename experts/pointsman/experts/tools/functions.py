@@ -18,8 +18,9 @@ schema. The function may be `async`; one that is not runs in a thread.
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -31,6 +32,7 @@ from pointsman.router.catalog import Capability, Effect, Prior
 from pointsman.router.errors import BadArguments, BadCapability, ExpertFailed
 from pointsman.router.values import FileRef, Quantity, Schema, Table
 
+PLAIN = (str, int, float, bool)
 Function = Callable[..., Any]
 Reconcile = Callable[[Call], Awaitable[Reconciled]]
 
@@ -187,6 +189,8 @@ def as_done(value: Any) -> Done:
 
 def to_json(value: Any) -> Any:
     """Raises ExpertFailed when a value has no JSON form."""
+    if value is None or type(value) in PLAIN:
+        return value
     if isinstance(value, Table | Quantity | FileRef):
         return value.to_json()
     if isinstance(value, list | tuple):
@@ -194,11 +198,16 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
         return {k: to_json(v) for k, v in value.items()}
     try:
-        return TypeAdapter(type(value)).dump_python(value, mode="json")
+        return _adapter(type(value)).dump_python(value, mode="json")
     except (PydanticSchemaGenerationError, ValueError) as error:
         raise ExpertFailed(
             f"the result {type(value).__name__} has no JSON form: {error}"
         ) from error
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 class ToolExpert:

@@ -14,6 +14,7 @@ from pointsman.router.workspace import keys
 from pointsman.router.workspace.admission import Admission
 from pointsman.router.workspace.artifacts import ArtifactLedger, ArtifactMissing
 from pointsman.router.workspace.connection import Redis, redis_errors
+from pointsman.router.workspace.pipelined import calls
 from pointsman.router.workspace.queues import Queue
 from pointsman.router.workspace.scripts import Scripts
 
@@ -40,7 +41,8 @@ class Acts:
         self, redis: Redis, *, artifacts: ArtifactLedger | None = None, keep_seconds: int = KEEP
     ) -> None:
         self._redis = redis
-        self._scripts = Scripts(redis)
+        self._calls = calls(redis)
+        self._scripts = Scripts(self._calls)
         self._artifacts = artifacts
         self._keep = keep_seconds
         self._queues: dict[str, Queue] = {}
@@ -48,7 +50,7 @@ class Acts:
 
     def queue(self, key: str) -> Queue:
         if key not in self._queues:
-            self._queues[key] = Queue(self._redis, key)
+            self._queues[key] = Queue(self._redis, self._calls, key)
         return self._queues[key]
 
     async def _text(self, value: Json) -> str:
@@ -97,6 +99,6 @@ class Acts:
 
     async def _check_there(self, run: RunId | str) -> None:
         with redis_errors("run"):
-            there = await self._redis.exists(keys.part(run, "run"))
+            there = await self._calls("EXISTS", keys.part(run, "run"))
         if not there:
             raise RunNotFound(run)

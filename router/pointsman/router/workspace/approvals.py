@@ -110,7 +110,6 @@ class Approvals(Watching):
             event.by,
             event.note,
             encode(event),
-            int(event.decision == "approved"),
             *more,
         )
         match found[0]:

@@ -63,11 +63,11 @@ class Owning(Acts):
     async def not_active(self, run: RunId | str) -> None:
         """The run needs no owner any more."""
         with redis_errors("not active"):
-            await self._redis.zrem(keys.ACTIVE, run)
+            await self._calls("ZREM", keys.ACTIVE, run)
 
     async def _mark_active(self, run: RunId | str, until: float) -> None:
         with redis_errors("own"):
-            await self._redis.zadd(keys.ACTIVE, {run: until})
+            await self._calls("ZADD", keys.ACTIVE, until, run)
 
     async def keep(self, owner: Owner, *, lease: float) -> None:
         """Renews the lease. Raises StaleOwner, RunOver."""

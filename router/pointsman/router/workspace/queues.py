@@ -1,5 +1,6 @@
 """Queues on Redis streams: at least once. A run's own script decides whether an offer still counts."""
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,11 +8,15 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from pointsman.router.workspace.calls import Calls
 from pointsman.router.workspace.connection import Redis, redis_errors
 
 GROUP = "pointsman"
 BLOCK_MS = 20_000
 """How long one read waits before it is sent again; it returns the moment something is there."""
+
+_DONE = "redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) return redis.call('XDEL', KEYS[1], ARGV[2])"
+DONE = (hashlib.sha1(_DONE.encode(), usedforsecurity=False).hexdigest(), _DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +28,16 @@ class Offer:
 
 
 class Queue:
-    def __init__(self, redis: Redis, key: str) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, calls: Calls, key: str) -> None:
+        self._redis = redis  # for reads that wait
+        self._calls = calls
         self.key = key
         self._made = False
 
     async def put(self, fields: Mapping[str, str]) -> None:
         with redis_errors(f"queue {self.key}"):
-            message: Any = dict(fields)
-            await self._redis.xadd(self.key, message)
+            flat = [text for pair in fields.items() for text in pair]
+            await self._calls("XADD", self.key, "*", *flat)
 
     async def take(self, consumer: str, count: int, *, block_ms: int = BLOCK_MS) -> list[Offer]:
         """Waits for offers; an empty list when none came in time."""
@@ -58,16 +64,13 @@ class Queue:
         return [Offer(id, fields) for id, fields in found[1] if fields]
 
     async def done(self, offer: Offer) -> None:
-        """Acknowledged and removed in one transaction."""
+        """Acknowledged and removed in one act."""
         with redis_errors(f"queue {self.key}"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.xack(self.key, GROUP, offer.id)
-                pipe.xdel(self.key, offer.id)
-                await pipe.execute()
+            await self._calls.script(*DONE, [self.key], [GROUP, offer.id])
 
     async def length(self) -> int:
         with redis_errors(f"queue {self.key}"):
-            return int(await self._redis.xlen(self.key))
+            return int(await self._calls("XLEN", self.key))
 
     async def _make(self) -> None:
         if self._made:

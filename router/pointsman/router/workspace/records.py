@@ -226,7 +226,8 @@ def entry_of(event: ApprovalRequested) -> str:
 class EffectRecord:
     """A line of the ledger. state: "intent" (begun), "done", "unknown" or "cleared" (a person allowed it again).
 
-    An intent whose attempt is over is as unknown as one that is called so.
+    An intent whose attempt is over is as unknown as one that is called so. also: an earlier attempt that
+    turned out to have had the effect too.
     """
 
     task: str
@@ -240,6 +241,7 @@ class EffectRecord:
     began: float
     ended: float | None = None
     note: str = ""
+    also: int | None = None
 
     @classmethod
     def from_entry(cls, field: str, text: str) -> "EffectRecord":
@@ -257,6 +259,7 @@ class EffectRecord:
             began=entry["began"],
             ended=entry.get("ended"),
             note=entry.get("note", ""),
+            also=entry.get("also"),
         )
 
 

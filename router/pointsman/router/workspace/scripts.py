@@ -1,9 +1,12 @@
 """The Lua scripts, loaded from the package and called by digest."""
 
+import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from pointsman.router.workspace.connection import Redis, redis_errors
+from pointsman.router.workspace.calls import Calls
+from pointsman.router.workspace.connection import redis_errors
 
 NAMES = (
     "create",
@@ -32,15 +35,17 @@ NAMES = (
 class Scripts:
     """EVALSHA with a fall back to EVAL, so that a restarted or replaced server needs nothing from us."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         folder = files("pointsman.router.workspace") / "lua"
         common = (folder / "common.lua").read_text("utf-8")
+        texts = {name: common + (folder / f"{name}.lua").read_text("utf-8") for name in NAMES}
         self._scripts = {
-            name: redis.register_script(common + (folder / f"{name}.lua").read_text("utf-8"))
-            for name in NAMES
+            name: (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
+            for name, text in texts.items()
         }
 
-    async def __call__(self, name: str, keys: list[str], *args: str | int | float) -> list[Any]:
+    async def __call__(self, name: str, keys: Sequence[str], *args: str | int | float) -> list[Any]:
         """What the script returned: its first element is "ok" or the word for why not."""
         with redis_errors(name):
-            return list(await self._scripts[name](keys=keys, args=list(args)))
+            return list(await self._calls.script(*self._scripts[name], keys, args))

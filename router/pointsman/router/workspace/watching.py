@@ -36,6 +36,7 @@ from pointsman.router.workspace import keys
 from pointsman.router.workspace.acts import KEEP, Acts
 from pointsman.router.workspace.announcements import Announcements, LiveExpert
 from pointsman.router.workspace.artifacts import ArtifactLedger
+from pointsman.router.workspace.calls import entries, pairs
 from pointsman.router.workspace.connection import Redis, redis_errors
 from pointsman.router.workspace.records import (
     Approval,
@@ -70,6 +71,7 @@ class Watching(Acts):
 
     async def close(self) -> None:
         await self.wakeups.close()
+        await self._calls.close()
         await self._redis.aclose()
 
     async def ping(self) -> None:
@@ -83,7 +85,7 @@ class Watching(Acts):
         """Keeps a run and lets it wait for a controller; the id sorts by time of creation.
 
         key: the same key makes the same run, however often it is asked for (within a day). Whoever dies
-        in here leaves nothing behind that is not found: the run is on the watch list before it is made.
+        in here leaves nothing behind that is not found: the run is on the lists before it is made.
         """
         now = time.time()
         run = RunId(f"run_{int(now * 1000):011x}{secrets.token_hex(5)}")
@@ -93,7 +95,10 @@ class Watching(Acts):
                     keys.once(key), run, nx=True, get=True, ex=REMEMBERED
                 )
                 run = RunId(known or run)
-            await self._redis.zadd(keys.ACTIVE, {run: now + UNSEEN})
+            await asyncio.gather(
+                self._calls("ZADD", keys.ACTIVE, now + UNSEEN, run),
+                self._calls("ZADD", keys.RUNS, "NX", now, run),
+            )
         caps = {k: v for k, v in spec.budget.to_json().items() if v is not None and k != "seconds"}
         found = await self._scripts(
             "create",
@@ -105,8 +110,6 @@ class Watching(Acts):
             json.dumps(caps),
         )
         if found[0] == "ok":
-            with redis_errors("create"):
-                await self._redis.zadd(keys.RUNS, {run: now})
             await self.admission.put(run, spec.tenant, spec.weight)
         return run
 
@@ -140,7 +143,7 @@ class Watching(Acts):
     async def run(self, run: RunId | str) -> RunRecord:
         """Raises RunNotFound."""
         with redis_errors("run"):
-            fields: Any = await self._redis.hgetall(keys.part(run, "run"))
+            fields = pairs(await self._calls("HGETALL", keys.part(run, "run")))
         if not fields:
             raise RunNotFound(run)
         return RunRecord.from_hash(fields)
@@ -198,10 +201,9 @@ class Watching(Acts):
     async def history(self, run: RunId | str, *, after: str = "0-0") -> list[Posted]:
         """Up to PAGE events after an event id, without waiting. Raises WorkspaceError on a bad id."""
         with redis_errors("events"):
-            entries: Any = await self._redis.xrange(
-                keys.part(run, "bus"), min=f"({after}", count=PAGE
-            )
-        return [Posted(EventId(id), decode(fields["e"])) for id, fields in entries]
+            bus = keys.part(run, "bus")
+            found = entries(await self._calls("XRANGE", bus, f"({after}", "+", "COUNT", PAGE))
+        return [Posted(EventId(id), decode(fields["e"])) for id, fields in found]
 
     async def slot(self, run: RunId | str, task: str) -> Json:
         """The whole result of a task. Raises RunNotFound, WorkspaceError when there is none yet."""
@@ -215,7 +217,7 @@ class Watching(Acts):
         if not tasks:
             return {}
         with redis_errors("slots"):
-            texts: Any = await self._redis.hmget(keys.part(run, "slots"), list(tasks))
+            texts: Any = await self._calls("HMGET", keys.part(run, "slots"), *tasks)
         if not any(texts):
             await self._check_there(run)
         return {t: await self._value(x) for t, x in zip(tasks, texts, strict=True) if x is not None}

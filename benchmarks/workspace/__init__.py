@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,8 @@ from benchmarks.workspace.server import POLICIES, Policy, opened, server, sync_c
 
 Line = tuple[str, str, str]
 """What, under which policy or on which graph, how much."""
+Bar = tuple[str, float, Literal["<=", ">="], float]
+"""What, the value, the relation it should have to the limit, the limit."""
 
 
 async def _steps(folder: Path, options: argparse.Namespace) -> dict[Policy, steps.Found]:
@@ -112,6 +114,31 @@ def measure_memory(folder: Path, options: argparse.Namespace) -> tuple[dict[str,
     return told, lines
 
 
+def bars(told: dict[str, dict[str, Any]]) -> list[Bar]:
+    """What this project holds itself to, as far as it was measured."""
+    found: list[Bar] = []
+    for policy in POLICIES if "steps" in told else ():
+        step = told["steps"][policy]
+        rate = step["tasks_per_second"]["claim and commit"]
+        found.append((f"step p50, {policy}", step["step_p50_ms"], "<=", 0.5))
+        found.append((f"tasks/s of {steps.WORKERS} workers, {policy}", rate, ">=", 3500))
+    if "delays" in told:
+        delay = told["delays"]["ready_to_started_ms"][delays.CHAIN]["p99"]
+        found.append(("ready to started p99, ms", delay, "<=", delays.BAR_MS))
+        for family, values in told["delays"]["makespan_over_critical_path"].items():
+            if "asyncio" not in family:
+                found.append((f"makespan, {family}, median", values["median"], "<=", 1.05))
+    if "memory" in told:
+        grown = told["memory"]["process_growth"]
+        found.append(("growth of the process", grown, "<=", memory.FLAT))
+    return found
+
+
+def met(bar: Bar) -> bool:
+    _, value, relation, limit = bar
+    return value <= limit if relation == "<=" else value >= limit
+
+
 PARTS: dict[str, Callable[[Path, argparse.Namespace], tuple[dict[str, Any], list[Line]]]] = {
     "steps": measure_steps,
     "peers": measure_peers,
@@ -132,7 +159,7 @@ def main(arguments: list[str]) -> dict[str, object]:
     if options.runs is None:
         options.runs = 10_000 if options.part == "memory" else 500
     loads = [os.getloadavg()[0]]
-    told: dict[str, object] = {}
+    told: dict[str, dict[str, Any]] = {}
     table = Table("what", "", "measured")
     for name in [options.part] if options.part else PARTS:
         with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +168,14 @@ def main(arguments: list[str]) -> dict[str, object]:
             table.add_row(*line)
         table.add_section()
         loads.append(os.getloadavg()[0])
+    held = bars(told)
+    for bar in held:
+        name, value, relation, limit = bar
+        table.add_row(name, "met" if met(bar) else "NOT met", f"{value:g} {relation} {limit:g}")
     Console().print(table)
     print(f"load of the machine meanwhile: {statistics.fmean(loads):.2f} on {os.cpu_count()} cores")
-    return {**told, "load": [round(load, 2) for load in loads]}
+    return {
+        **told,
+        "bars": {bar[0]: {"value": bar[1], "limit": bar[3], "met": met(bar)} for bar in held},
+        "load": [round(load, 2) for load in loads],
+    }

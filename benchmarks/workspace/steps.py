@@ -190,9 +190,9 @@ async def results(workspace: Workspace, lot: Lot) -> int:
 
 @dataclass(slots=True)
 class Found:
-    """What was measured under one policy: milliseconds, steps per second, microseconds."""
+    """What was measured under one policy, a list a round: milliseconds, steps per second, microseconds."""
 
-    step: list[float] = field(default_factory=list)
+    step: list[list[float]] = field(default_factory=list)
     rates: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     scripts: dict[str, list[float]] = field(default_factory=dict)
 
@@ -204,7 +204,7 @@ async def measure(
     workspace: Workspace, client: redis.asyncio.Redis, found: Found, *, steps: int, folder: Path
 ) -> None:
     """One round, added to what was found before."""
-    found.step += await latencies(workspace, steps)
+    found.step.append(await latencies(workspace, steps))
     await drop_offers(client)
     for name, cost in (await script_costs(workspace, client, steps // 4)).items():
         found.scripts.setdefault(name, []).append(cost)
@@ -223,12 +223,18 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def summary(found: Found) -> dict[str, Any]:
+    """Medians; `best`: of the best round, which a busy machine disturbed the least."""
+    steps = [one for step in found.step for one in step]
     return {
-        "step_p50_ms": round(statistics.median(found.step), 3),
-        "step_p99_ms": round(percentile(found.step, 0.99), 3),
+        "step_p50_ms": round(statistics.median(steps), 3),
+        "step_p99_ms": round(percentile(steps, 0.99), 3),
+        "best_step_p50_ms": round(min(map(statistics.median, found.step)), 3),
         "tasks_per_second": {
             name: round(statistics.median(rate for rate, _ in rates))
             for name, rates in found.rates.items()
+        },
+        "best_tasks_per_second": {
+            name: round(max(rate for rate, _ in rates)) for name, rates in found.rates.items()
         },
         "process_cpu": {
             name: round(statistics.median(cpu for _, cpu in rates), 2)
@@ -241,10 +247,12 @@ def summary(found: Found) -> dict[str, Any]:
 def rows(policy: Policy, found: Found) -> list[tuple[str, str, str]]:
     """(what, policy, value) for the table."""
     told = summary(found)
-    lines = [("step, 1 worker", f"p50 {told['step_p50_ms']} ms, p99 {told['step_p99_ms']} ms")]
+    step = "p50 {step_p50_ms} ms (best round {best_step_p50_ms}), p99 {step_p99_ms} ms"
+    lines = [("step, 1 worker", step.format(**told))]
     for name, per_second in told["tasks_per_second"].items():
-        cpu = told["process_cpu"][name]
-        lines.append((f"{WORKERS} workers: {name}", f"{per_second:,} tasks/s, {cpu:.0%} of a core"))
+        best, cpu = told["best_tasks_per_second"][name], told["process_cpu"][name]
+        shown = f"{per_second:,} tasks/s (best round {best:,}), {cpu:.0%} of a core"
+        lines.append((f"{WORKERS} workers: {name}", shown))
     scripts = ", ".join(f"{name} {cost} us" for name, cost in told["redis_us"].items())
     lines.append(("inside Redis", scripts))
     return [(what, policy, value) for what, value in lines]

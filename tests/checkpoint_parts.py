@@ -15,6 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from pointsman.services.embedded import find_server
+from pointsman.workflows.checkpoint import RedisSaver
 
 Graph: TypeAlias = "CompiledStateGraph[Any, Any, Any, Any]"
 SLOTS = 16384
@@ -31,6 +32,40 @@ def checkpoint(values: dict[str, Any], versions: dict[str, Any] | None = None) -
     made["channel_values"] = values
     made["channel_versions"] = versions if versions is not None else dict.fromkeys(values, "1")
     return made
+
+
+def plain(config: Any) -> Any:
+    """What every saver's config has."""
+    names = ("thread_id", "checkpoint_ns", "checkpoint_id")
+    return {"configurable": {name: config["configurable"][name] for name in names}}
+
+
+async def chain(saver: RedisSaver, thread: str, *runs: str) -> list[Any]:
+    """A checkpoint of each run: x is new in each, y only in the first. Their configs."""
+    config, made = at(thread), []
+    for index, run in enumerate(runs):
+        versions = {"x": str(index), "y": "0"}
+        new = versions if index == 0 else {"x": versions["x"]}
+        values = {"x": f"x{index}", "y": "y0"}
+        metadata: Any = {"step": index, "run_id": run}
+        config = await saver.aput(config, checkpoint(values, versions), metadata, new)
+        await saver.aput_writes(config, [("x", f"x{index + 1}")], f"task {index}", "path")
+        made.append(config)
+    return made
+
+
+def id_of(config: Any) -> str:
+    return str(config["configurable"].get("checkpoint_id", ""))
+
+
+async def ids(saver: RedisSaver, config: Any, **options: Any) -> list[str]:
+    return [found.checkpoint["id"] async for found in saver.alist(config, **options)]
+
+
+async def values_at(saver: RedisSaver, config: Any) -> dict[str, Any]:
+    found = await saver.aget_tuple(config)
+    assert found is not None
+    return found.checkpoint["channel_values"]
 
 
 class Count(TypedDict, total=False):

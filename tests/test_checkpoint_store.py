@@ -1,4 +1,4 @@
-"""What the checkpoint saver keeps in Redis: for how long, how much of it is read, and what is cleared."""
+"""What the checkpoint saver keeps in Redis: for how long, and how it is read."""
 
 import asyncio
 import shutil
@@ -11,19 +11,15 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from checkpoint_parts import at, checkpoint, collector, three_steps
+from checkpoint_parts import at, chain, checkpoint, id_of, ids, plain, three_steps, values_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 import pointsman.workflows.checkpoint
-from pointsman.workflows.checkpoint import (
-    CorruptCheckpoint,
-    RedisSaver,
-    StaleCheckpoint,
-    ThreadExists,
-)
+from pointsman.workflows.checkpoint import CorruptCheckpoint, RedisSaver, StaleCheckpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -43,43 +39,6 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 async def saver(client: redis.asyncio.Redis, redis_url: str) -> AsyncIterator[RedisSaver]:
     async with aclosing(RedisSaver.at(redis_url)) as made:
         yield made
-
-
-async def chain(saver: RedisSaver, thread: str, *runs: str) -> list[Any]:
-    """A checkpoint of each run: x is new in each, y only in the first. Their configs."""
-    config, made = at(thread), []
-    for index, run in enumerate(runs):
-        versions = {"x": str(index), "y": "0"}
-        new = versions if index == 0 else {"x": versions["x"]}
-        values = {"x": f"x{index}", "y": "y0"}
-        metadata: Any = {"step": index, "run_id": run}
-        config = await saver.aput(config, checkpoint(values, versions), metadata, new)
-        await saver.aput_writes(config, [("x", f"x{index + 1}")], f"task {index}", "path")
-        made.append(config)
-    return made
-
-
-def id_of(config: Any) -> str:
-    return str(config["configurable"].get("checkpoint_id", ""))
-
-
-async def ids(saver: RedisSaver, config: Any, **options: Any) -> list[str]:
-    return [found.checkpoint["id"] async for found in saver.alist(config, **options)]
-
-
-async def values_at(saver: RedisSaver, config: Any) -> dict[str, Any]:
-    found = await saver.aget_tuple(config)
-    assert found is not None
-    return found.checkpoint["channel_values"]
-
-
-async def rows(client: redis.asyncio.Redis, kind: str) -> list[list[bytes]]:
-    """What is stored of a kind, in parts: "b" for values, "w" for writes, "c" for checkpoints."""
-    found: list[list[bytes]] = []
-    async for key in client.scan_iter("lg:*:rows"):
-        names: Any = await client.hkeys(key)
-        found += [n.split(b"\0")[1:] for n in names if n.startswith(kind.encode() + b"\0")]
-    return sorted(found)
 
 
 async def gone(client: redis.asyncio.Redis, keys: str) -> None:
@@ -254,12 +213,6 @@ async def test_it_answers_as_the_saver_in_memory_does(redis_url: str, told: list
             assert same(await saver.aget_tuple(latest)) == same(memory.get_tuple(latest))
 
 
-def plain(config: Any) -> Any:
-    """What every saver's config has."""
-    names = ("thread_id", "checkpoint_ns", "checkpoint_id")
-    return {"configurable": {name: config["configurable"][name] for name in names}}
-
-
 def same(found: CheckpointTuple | None) -> Any:
     if found is None:
         return None
@@ -277,23 +230,48 @@ async def test_a_missing_or_garbled_part_is_named(
     (key,) = await client.keys("*:t:rows")
     at_ = f"\0{id_of(config)}"
     for name, part in (
-        (f"c\0{at_}", "the checkpoint itself"),
-        (f"m\0{at_}", "its metadata"),
+        (f"c\0{at_}", "its row"),
         ("b\0\0x\x000", "the value of channel 'x'"),
-        (f"w\0{at_}\0task 0\x000", "a write of task 0"),
+        (f"w\0{at_}\0task 0", "a write of task 'task 0'"),
     ):
         stored = await client.hget(key, name)
         assert stored is not None, name
-        head = b"x\0path\x001\0me\0" if name.startswith("w") else b""
-        await client.hset(key, name, head + b"msgpack\0\xc1")
-        with pytest.raises(CorruptCheckpoint, match=rf"{part} cannot be read"):
-            await saver.aget_tuple(config)
-        if not name.startswith("c"):
-            await client.hdel(key, name)
-            with pytest.raises(CorruptCheckpoint, match=rf"{part} is missing"):
+        for garbled in (b"", b"\xc1\xc1", b"msgpack\0\xc1"):
+            await client.hset(key, name, garbled)
+            with pytest.raises(CorruptCheckpoint, match=rf"{part} cannot be read"):
                 await saver.aget_tuple(config)
         await client.hset(key, name, stored)
-    assert await values_at(saver, config) == {"x": "x0", "y": "y0"}
+    await client.hdel(key, "b\0\0x\x000")
+    with pytest.raises(CorruptCheckpoint, match=r"the value of channel 'x' is missing"):
+        await saver.aget_tuple(config)
+
+
+class Mirrored:
+    """A serializer of one's own: the usual bytes, in reverse."""
+
+    usual = JsonPlusSerializer()
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        kind, content = self.usual.dumps_typed(obj)
+        return f"mirrored-{kind}", content[::-1]
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        return self.usual.loads_typed((data[0].removeprefix("mirrored-"), data[1][::-1]))
+
+
+async def test_a_serializer_of_ones_own_is_used_and_needed(
+    saver: RedisSaver, redis_url: str
+) -> None:
+    async with aclosing(RedisSaver.at(redis_url, serde=Mirrored())) as other:
+        (config,) = await chain(other, "t", "one")
+        found = await other.aget_tuple(config)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"x": "x0", "y": "y0"}
+        assert found.pending_writes == [("task 0", "x", "x1")]
+    with pytest.raises(CorruptCheckpoint, match="the checkpoint itself cannot be read"):
+        await saver.aget_tuple(config)
+    with pytest.raises(CorruptCheckpoint, match="its metadata cannot be read"):
+        await ids(saver, at("t"), filter={"step": 0})
 
 
 @pytest.mark.parametrize(
@@ -338,106 +316,6 @@ async def test_calls_that_make_no_sense_are_refused(saver: RedisSaver, redis_url
     with pytest.raises(ValueError, match="decode_responses=False"):
         RedisSaver(decoding)
     await decoding.aclose()
-
-
-# --- clearing -----------------------------------------------------------------------------------
-
-
-async def test_forgetting_runs_leaves_the_others_whole(
-    client: redis.asyncio.Redis, saver: RedisSaver
-) -> None:
-    first, second, third = await chain(saver, "t", "one", "two", "two")
-    other = await chain(saver, "other", "three", "one")
-    await saver.adelete_for_runs(["one", "unheard of"])
-    assert await saver.aget_tuple(first) is None
-    assert await values_at(saver, second) == {"x": "x1", "y": "y0"}  # y came with the first
-    assert await ids(saver, at("other")) == [id_of(other[0])]
-    assert await values_at(saver, at("other")) == {"x": "x0", "y": "y0"}  # the head steps back
-    assert len(await rows(client, "w")) == 3
-    await saver.adelete_for_runs(["two", "three"])
-    assert await client.keys("*:rows") == []
-    assert await client.keys("*") == []
-    assert await saver.aget_tuple(third) is None
-
-
-async def test_pruning_leaves_the_head_and_nothing_it_does_not_need(
-    client: redis.asyncio.Redis, saver: RedisSaver
-) -> None:
-    configs = await chain(saver, "t", *["run"] * 5)
-    child = at("t", checkpoint_ns="sub")
-    for version in ("1", "2"):
-        made = checkpoint({"z": version}, {"z": version})
-        child = await saver.aput(child, made, {"step": 0}, {"z": version})
-    await saver.aprune(["t"])
-    assert await ids(saver, {"configurable": {"thread_id": "t"}}) == [
-        id_of(child),
-        id_of(configs[-1]),
-    ]
-    assert await values_at(saver, at("t")) == {"x": "x4", "y": "y0"}
-    assert await values_at(saver, child) == {"z": "2"}
-    assert await rows(client, "b") == [[b"", b"x", b"4"], [b"", b"y", b"0"], [b"sub", b"z", b"2"]]
-    assert len(await rows(client, "w")) == 1
-    (order,) = await client.keys("*:t:order")
-    assert await client.zcard(order) == 3  # two checkpoints and the head's write
-    await saver.aput(configs[-1], checkpoint({"x": 5}, {"x": "5"}), {"step": 5}, {"x": "5"})
-
-
-async def test_a_fork_of_what_is_pruned_meanwhile_keeps_its_values(saver: RedisSaver) -> None:
-    """Its values are gone from the store; the writer has them, and sends them along."""
-    old, _ = await chain(saver, "t", "one", "two")
-    fork = await saver.aget_tuple(plain(old))
-    assert fork is not None
-    await saver.aprune(["t"])
-    values = {**fork.checkpoint["channel_values"], "z": 1}
-    made = checkpoint(values, {**fork.checkpoint["channel_versions"], "z": "1"})
-    after = await saver.aput(fork.config, made, {"step": 1}, {"z": "1"})
-    assert await values_at(saver, after) == {"x": "x0", "y": "y0", "z": 1}
-
-
-async def test_a_copy_is_whole_and_has_its_own_fence(
-    client: redis.asyncio.Redis, saver: RedisSaver
-) -> None:
-    await chain(saver, "t", "one", "two")
-    await saver.aget_tuple(at("t", fence=5))
-    await saver.acopy_thread("t", "copy")
-    theirs = [found async for found in saver.alist(at("t"))]
-    ours = [found async for found in saver.alist(at("copy"))]
-    assert [found[1:3] + found[4:] for found in ours] == [f[1:3] + f[4:] for f in theirs]
-    assert {await client.ttl(key) > 0 for key in await client.keys("*:copy:*")} == {True}
-    owned = await saver.aget_tuple(at("copy", fence=1))
-    assert owned is not None
-    await saver.aput_writes(owned.config, [("x", 1)], "task")
-    await saver.aput(owned.config, checkpoint({"x": 5}, {"x": "5"}), {"step": 5}, {"x": "5"})
-    assert len(await ids(saver, at("t"))) == 2
-    with pytest.raises(ThreadExists):
-        await saver.acopy_thread("t", "copy")
-    await saver.adelete_for_runs(["one"])
-    assert len(await ids(saver, at("copy"))) == 2
-    await saver.acopy_thread("no such thread", "none")
-    assert await ids(saver, at("none")) == []
-
-
-# --- delta channels -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-async def test_a_delta_channel_is_rebuilt_as_in_memory(saver: RedisSaver, durability: Any) -> None:
-    ours, theirs = collector(saver), collector(InMemorySaver())
-    for i in range(11):
-        for graph in (ours, theirs):
-            await graph.ainvoke({"items": [f"input {i}"]}, at("t"), durability=durability)
-    whole = (await theirs.aget_state(at("t"))).values
-    assert len(whole["items"]) == 22
-    assert (await ours.aget_state(at("t"))).values == whole
-    assert ours.get_state(at("t")).values == whole
-    stored = len(await ids(saver, at("t")))
-    await saver.aprune(["t"])
-    assert len(await ids(saver, at("t"))) <= min(7, stored)
-    assert (await ours.aget_state(at("t"))).values == whole
-    await saver.acopy_thread("t", "copy")
-    assert (await ours.aget_state(at("copy"))).values == whole
-    after = await ours.ainvoke({"items": ["more"]}, at("t"), durability=durability)
-    assert after == {"items": [*whole["items"], "more", "item 23"]}
 
 
 # --- clients ------------------------------------------------------------------------------------

@@ -21,12 +21,14 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from pointsman.router.errors import WorkspaceUnavailable
+from pointsman.services.settings import AppendFsync
 
 log = logging.getLogger(__name__)
 
 OLDEST = (6, 2)
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
+RETRY = 1.0
 LONGEST_SOCKET = 100
 """Bytes; a unix socket's path may not have more than about 107."""
 
@@ -58,12 +60,16 @@ def _version(server: str) -> tuple[int, ...]:
 class EmbeddedRedis:
     """`async with EmbeddedRedis(folder) as url:` runs a server on the state in `folder`.
 
+    appendfsync: "everysec" may lose the last second when the machine goes down, "always" nothing.
+
     Raises WorkspaceUnavailable when it does not start, with the end of its log.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, appendfsync: AppendFsync = "everysec") -> None:
         self.folder = folder
+        self._appendfsync = appendfsync
         self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._sockets: Path | None = None
         self._held: IO[str] | None = None
 
@@ -84,13 +90,34 @@ class EmbeddedRedis:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock()
         await self._stop_orphan()
+        try:
+            await self._start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        self._watch = asyncio.create_task(self._start_again(), name="embedded redis")
+        return self.url
+
+    async def _start_again(self) -> None:
+        """A server that was killed (by the kernel, for memory) is started on what it had written."""
+        while self._process is not None:
+            code = await self._process.wait()
+            log.warning("Redis stopped with %s and is started again", code)
+            try:
+                await self._start()
+            except WorkspaceUnavailable as error:
+                log.error("%s", error)
+                await asyncio.sleep(RETRY)
+
+    async def _start(self) -> None:
+        """Raises WorkspaceUnavailable."""
         settings = {
             "port": "0",
             "unixsocket": str(self._socket),
             "unixsocketperm": "600",
             "dir": str(self.folder.resolve()),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._appendfsync,
             "save": "",
             "daemonize": "no",
             "loglevel": "warning",
@@ -110,12 +137,7 @@ class EmbeddedRedis:
             async with asyncio.timeout(START_SECONDS):
                 await self._answers()
         except TimeoutError:
-            await self.__aexit__()
             raise WorkspaceUnavailable(f"Redis did not start in time: {self._log()}") from None
-        except BaseException:
-            await self.__aexit__()
-            raise
-        return self.url
 
     def _lock(self) -> None:
         """One server per folder, also when a former owner was killed: the lock dies with its process."""
@@ -162,6 +184,10 @@ class EmbeddedRedis:
         return "it wrote no log"
 
     async def __aexit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
         running, self._process = self._process, None
         if running is not None and running.returncode is None:
             running.send_signal(signal.SIGTERM)

@@ -7,6 +7,7 @@ async with Runtime(settings) as runtime:
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pointsman.router.errors import WorkspaceUnavailable
 from pointsman.router.workspace import Workspace, connect
+from pointsman.router.workspace.artifacts import ArtifactLedger, Artifacts
 from pointsman.services.embedded import EmbeddedRedis
 from pointsman.services.settings import Settings
 
@@ -63,10 +65,18 @@ class Runtime:
         self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         url = self.settings.redis_url
         if url is None:
-            url = await self._stack.enter_async_context(EmbeddedRedis(self.settings.redis))
-        self.workspace = Workspace(connect(url))
+            url = await self._stack.enter_async_context(
+                EmbeddedRedis(self.settings.redis, appendfsync=self.settings.appendfsync)
+            )
+        redis = connect(url)
+        artifacts = ArtifactLedger(
+            redis, Artifacts(self.settings.artifact_place, limit=self.settings.artifact_limit)
+        )
+        self.workspace = Workspace(redis, artifacts=artifacts)
         self._stack.push_async_callback(self.workspace.close)
         await self.workspace.ping()
+        if "controller" in self.roles:
+            self._run("sweep", _sweep(artifacts))
         encoder = None
         if self.roles & {"controller", "worker"}:
             encoder = await self._encoder()
@@ -182,6 +192,18 @@ class Runtime:
         words = {"url": self.address, "pid": os.getpid(), "started": time.time()}
         write_whole(where, json.dumps(words))
         self._stack.callback(_take_back, where, os.getpid())
+
+
+async def _sweep(artifacts: ArtifactLedger) -> None:
+    """Deletes large values that nobody keeps any more: those past their time, and what a crash left."""
+    for minute in itertools.count():
+        await asyncio.sleep(60)
+        try:
+            await artifacts.expire(time.time())
+            if minute % 60 == 0:
+                await artifacts.sweep_orphans(time.time())
+        except WorkspaceUnavailable as error:
+            log.warning("sweep: %s", error)
 
 
 async def _serve(server: "Server") -> None:

@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PORT = 8321
+AppendFsync = Literal["everysec", "always"]
 
 
 def default_home() -> Path:
@@ -19,7 +20,9 @@ def default_home() -> Path:
 class Settings(BaseSettings):
     """Every setting has a default that works on a laptop with nothing else.
 
-    home: where runs and files are kept. redis_url: a Redis to use in place of the embedded one.
+    home: where runs and files are kept. redis_url: a Redis to use in place of the embedded one; a Redis
+    Cluster as "redis+cluster://host:port,host:port". appendfsync: of the embedded one. artifacts: where
+    values above artifact_limit characters are kept, a folder or a URL that fsspec reaches ("s3://bucket").
     http_allow: "host:port" that http.get may reach although they are not public. capabilities: YAML or
     Python files with capabilities of your own. A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
     set; prices are dollars per million tokens.
@@ -31,6 +34,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=default_home)
     redis_url: str | None = None
+    appendfsync: AppendFsync = "everysec"
+    artifacts: str | None = None
+    artifact_limit: Annotated[int, Field(ge=1_024)] = 256 * 1024
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -57,6 +63,10 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(v.strip() for v in value.split(",") if v.strip())
         return value
+
+    @property
+    def artifact_place(self) -> str:
+        return self.artifacts or str(self.home / "artifacts")
 
     @property
     def files(self) -> Path:

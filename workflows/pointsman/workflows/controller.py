@@ -1,4 +1,4 @@
-"""The controller graph: understand -> plan -> review -> dispatch -> assess -> respond.
+"""The controller graph: understand -> plan -> review -> dispatch -> assess -> (replan) -> respond.
 
 LangGraph holds the phases and their checkpoints; the plan's own graph runs in the workspace, through the
 dispatcher. A node may be run twice (a controller died after it, before its checkpoint), so each one looks
@@ -18,7 +18,6 @@ from langgraph.graph.state import CompiledStateGraph
 
 from pointsman.router.catalog import Catalog
 from pointsman.router.errors import (
-    BudgetExceeded,
     CannotPlan,
     EmptyRequest,
     ExpertError,
@@ -44,26 +43,25 @@ from pointsman.router.plan import (
     MAX_TASKS,
     Plan,
     TaskId,
-    critical_path,
     parse_plan,
     validate,
 )
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
 from pointsman.router.preview import preview
 from pointsman.router.run import RunState, step
-from pointsman.router.usage import Budget, Usage
+from pointsman.router.usage import Usage
 from pointsman.router.values import kind_of
 from pointsman.router.workspace import Owner, RunRecord, Workspace
 from pointsman.workflows.choosing import Router
 from pointsman.workflows.dispatcher import Dispatcher
+from pointsman.workflows.estimates import deadline_of, estimate, over_budget
+from pointsman.workflows.replanning import MAX_VERSIONS, failed_for_another_way, merged, without
 from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
 from pointsman.workflows.starting import Terms
 
 if TYPE_CHECKING:
     from pointsman.router.planning.llm_answer import Writer  # openai takes a second to import
 
-RUN_SECONDS = 600.0
-"""How long a run may take when nobody set a deadline."""
 MISSING: Any = object()
 PREVIEW = 4_000
 """Characters of a result that a language model sees when it writes the answer."""
@@ -77,6 +75,7 @@ class Phases(TypedDict, total=False):
     outcome: Literal["planned", "refused", "failed", "done", "cancelled"]
     error: dict[str, Any] | None
     refusal: dict[str, Any] | None
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +107,15 @@ class ControllerGraph:
 
     def _compiled(self, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
         graph = StateGraph(Phases)
-        for name in ("understand", "plan", "review", "dispatch", "assess", "respond"):
+        for name in ("understand", "plan", "review", "dispatch", "assess", "replan", "respond"):
             graph.add_node(name, getattr(self, f"_{name}"))
         graph.add_edge(START, "understand")
         graph.add_conditional_edges("understand", _on_outcome("plan"), ["plan", "respond"])
         graph.add_conditional_edges("plan", _on_outcome("review"), ["review", "respond"])
         graph.add_conditional_edges("review", _on_outcome("dispatch"), ["dispatch", "respond"])
         graph.add_edge("dispatch", "assess")
-        graph.add_edge("assess", "respond")
+        graph.add_conditional_edges("assess", _another_way, ["replan", "respond"])
+        graph.add_conditional_edges("replan", _on_outcome("review"), ["review", "respond"])
         graph.add_edge("respond", END)
         return graph.compile(checkpointer=saver)
 
@@ -235,15 +235,49 @@ class ControllerGraph:
     async def _assess(self, state: Phases) -> Phases:
         """Done when at least one of the answer's tasks is done; else the run is what stopped it."""
         stage = await self._enter(state, "assess")
-        plan = parse_plan(stage.record.plan)
-        final = await self._final(stage.record)
+        record = stage.record
+        plan = parse_plan(record.plan)
+        final = await self._final(record)
+        again = (
+            record.spec.plan is None
+            and record.cancel is None
+            and record.version < MAX_VERSIONS
+            and bool(failed_for_another_way(final))
+        )
         if any(final.nodes[id].status == "done" for id in plan.answer):
-            return {"phase": "assess", "outcome": "done"}
-        if stage.record.cancel is not None:
-            return {"phase": "assess", "outcome": "cancelled"}
+            return {"phase": "assess", "outcome": "done", "again": again, "error": None}
+        if record.cancel is not None:
+            return {"phase": "assess", "outcome": "cancelled", "again": False}
         errors = [n.error for n in final.nodes.values() if n.status == "failed" and n.error]
         first = errors[0] if errors else Fault("plan.nothing", "no task of the plan ran", "plan")
-        return {"phase": "assess", "outcome": "failed", "error": first.to_json()}
+        return {"phase": "assess", "outcome": "failed", "again": again, "error": first.to_json()}
+
+    async def _replan(self, state: Phases) -> Phases:
+        """Only what failed is planned again; where no other way is found, the outcome stays."""
+        stage = await self._enter(state, "replan")
+        record = stage.record
+        if record.proposed > record.version:  # proposed before a controller died
+            return {"phase": "replan", "outcome": "planned"}
+        final = await self._final(record)
+        catalog = await self._workspace.catalog()
+        try:
+            rest = without(catalog, failed_for_another_way(final))
+            proposal = await self._propose(record, rest)
+            if isinstance(proposal.outcome, Refusal):
+                return {"phase": "replan"}
+            plan = merged(final, proposal.outcome, record.version + 1)
+            if plan is None:
+                return {"phase": "replan"}
+            validate(plan, catalog)
+        except PointsmanError as error:
+            if error.fault == "us":
+                raise
+            return {"phase": "replan"}
+        event = PlanProposed(
+            plan.to_json(), record.version + 1, time.time(), [], estimate(plan, catalog)
+        )
+        await self._workspace.propose(stage.owner, event)
+        return {"phase": "replan", "outcome": "planned"}
 
     async def _respond(self, state: Phases) -> Phases:
         stage = await self._enter(state, "respond")
@@ -300,10 +334,12 @@ class ControllerGraph:
     ) -> tuple[str | None, Usage]:
         """By the language model, streamed; ours is taken when it fails."""
         assert self._writer is not None
+        focus = await self._workspace.focus(stage.record.id)
+        known: dict[str, str] = {t.id: t.title or t.id for t in plan.tasks}
         parts = [
-            (plan.task(id).title or id, preview(results[id], PREVIEW))
-            for id in plan.answer
-            if id in results
+            (known[id], preview(value, PREVIEW))
+            for id, value in {**results, **focus}.items()
+            if id in known
         ]
         used: list[Usage] = []
         pieces: list[str] = []
@@ -341,6 +377,10 @@ class ControllerGraph:
             await self._workspace.finish(owner, event)
 
 
+def _another_way(state: Phases) -> str:
+    return "replan" if state.get("again") else "respond"
+
+
 def _on_outcome(following: str) -> Any:
     """On to the next phase, or straight to the answer when the run is decided."""
 
@@ -368,31 +408,3 @@ def _refused(refusal: Refusal) -> Phases:
 def _status(state: Phases) -> RunStatus:
     outcome = state.get("outcome", "failed")
     return "failed" if outcome == "planned" else outcome
-
-
-def estimate(plan: Plan, catalog: Catalog) -> dict[str, Any]:
-    """Before anything ran: seconds along the critical path and micro-dollars, from the priors."""
-    seconds = {t.id: catalog[t.capability].prior.latency for t in plan.tasks}
-    cost = sum(catalog[t.capability].prior.cost for t in plan.tasks)
-    return {
-        "seconds": round(critical_path(plan, seconds), 3),
-        "cost": cost,
-        "tasks": len(plan.tasks),
-    }
-
-
-def over_budget(budget: Budget, tasks: int, cost: int) -> BudgetExceeded | None:
-    """Why a plan does not fit, if it does not: told before anything is spent."""
-    if budget.calls is not None and tasks > budget.calls:
-        return BudgetExceeded("calls", tasks, budget.calls)
-    if budget.cost is not None and cost > budget.cost:
-        return BudgetExceeded("micro-dollars", cost, budget.cost)
-    return None
-
-
-def deadline_of(record: RunRecord) -> float:
-    """Seconds since the epoch: the caller's, the budget's, or ours, whichever is first."""
-    ends = [record.created + RUN_SECONDS if record.spec.deadline is None else record.spec.deadline]
-    if record.spec.budget.seconds is not None:
-        ends.append(record.created + record.spec.budget.seconds)
-    return min(ends)

@@ -124,17 +124,6 @@ class Approvals(Watching):
         if request is None:
             await self._call_back(run)
 
-    async def _call_back(self, run: RunId | str) -> None:
-        """A parked run has no owner who would see the decision: it waits for a controller again.
-
-        An owner that is about to park is refused, for the bus has grown.
-        """
-        with redis_errors("approval"):
-            owner: Any = await self._redis.hget(keys.part(run, "run"), "owner")
-        if not owner:
-            record = await self.run(run)
-            await self.admission.put(record.id, record.spec.tenant, record.spec.weight)
-
 
 def new_approval() -> str:
     return f"apr_{secrets.token_hex(8)}"

@@ -61,14 +61,14 @@ class Wakeups:
             if not waiting:
                 del self._waiting[channel, run]
 
-    async def ready(self) -> None:
+    async def ready(self, *, within: float = ANSWER_SECONDS) -> None:
         """Returns when the subscription stands: from then on no growth is missed.
 
-        Raises WorkspaceUnavailable when it does not stand in time.
+        Raises WorkspaceUnavailable when it does not stand `within` so many seconds.
         """
         self._start()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(within):
                 await self._subscribed.wait()
         except TimeoutError:
             raise WorkspaceUnavailable("wakeups: Redis does not answer") from None

@@ -169,6 +169,7 @@ class Watching(Acts):
         """From here on no attempt starts and no result is committed. Raises RunNotFound, RunOver."""
         event = CancelRequested(reason, time.time())
         self._check(run, await self._scripts("cancel", keys.of_run(run), reason, encode(event)))
+        await self._call_back(run)
 
     async def events(
         self, run: RunId | str, *, after: str | None = None
@@ -304,6 +305,17 @@ class Watching(Acts):
             raise SlotConflict(slot, expected, int(found[1]))
         self._check(run, found)
         return int(found[1])
+
+    async def _call_back(self, run: RunId | str) -> None:
+        """A parked run has no owner who would see what happened: it waits for a controller again.
+
+        An owner that is about to park is refused, for the bus has grown.
+        """
+        with redis_errors("call back"):
+            owner: Any = await self._redis.hget(keys.part(run, "run"), "owner")
+        if not owner:
+            record = await self.run(run)
+            await self.admission.put(record.id, record.spec.tenant, record.spec.weight)
 
     async def _has_ended(self, run: RunId | str, last: str) -> bool:
         """Whether nothing follows `last`: somebody resumes at, or after, the last event."""

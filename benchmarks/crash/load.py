@@ -54,10 +54,7 @@ class Load:
 
     async def _one_after_the_other(self) -> None:
         while not self.stop.is_set():
-            run = await self._submit()
-            if run is None:
-                return
-            followed = Followed(run)
+            followed = Followed(await self._submit())
             self.runs.append(followed)
             cancel = self._rng.random() < CANCELLED
             await self._follow(followed, self._rng.randint(2, 30) if cancel else None)
@@ -68,22 +65,23 @@ class Load:
     async def _pause(self) -> None:
         await asyncio.sleep(self._rng.uniform(*RETRY_SECONDS))
 
-    async def _submit(self) -> str | None:
-        """The id of a run that was accepted; None when it is time to stop."""
+    async def _submit(self) -> str:
+        """The id of a run that was accepted. However often it has to be asked for, it is one run."""
         body = {"request": "crash", "plan": random_plan(self._rng)}
-        while not self.stop.is_set():
+        headers = {"Idempotency-Key": f"crash-{self._rng.getrandbits(64):016x}"}
+        while True:
+            url = f"{self._gateway()}/v1/runs"
             try:
-                reply = await self._client.post(f"{self._gateway()}/v1/runs", json=body)
+                reply = await self._client.post(url, json=body, headers=headers)
             except httpx.ConnectError:
                 self.counts["gateway away"] += 1
             except httpx.TransportError:
-                self.counts["reply lost"] += 1  # the run may exist; another one is made
+                self.counts["reply lost"] += 1
             else:
                 if reply.status_code == 201:
                     return str(reply.json()["id"])
                 self.counts[f"submit refused with {reply.status_code}"] += 1
             await self._pause()
-        return None
 
     async def _follow(self, followed: Followed, cancel_after: int | None) -> None:
         """Every event once, in order, across as many connections as it takes."""

@@ -4,8 +4,9 @@ It is never killed, but it is not reliable: it is slow at times, refuses at time
 was asked and then drops the connection without a word, so that the caller cannot know.
 
 POST /call         {"capability", "run", "task", "attempt", "key", "number", "inputs"} -> {"value"}
-POST /question     {"run", "task", "attempt"} -> {"applied", "value"}; a task that was not applied is barred
-                   for that attempt and those before it, so that the answer stays true
+POST /look         {"run", "task"} -> {"applied", "value"}
+POST /question     {"run", "task", "attempt"} -> the same; what was not applied is called off for that attempt
+                   and those before it, so that the answer stays true
 GET  /books        everything that was applied, and how often it was asked for
 """
 
@@ -27,7 +28,7 @@ Reply = tuple[int, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An effect that took place. `number`: its place in the order of all of them."""
+    """An effect that took place."""
 
     run: str
     task: str
@@ -35,43 +36,44 @@ class Application:
     attempt: int
     key: str
     value: int
-    number: int
 
 
 @dataclass(slots=True)
 class Books:
+    """barred: task -> newest attempt that is refused from now on. unanswered: connections dropped."""
+
     applied: list[Application] = field(default_factory=list)
+    by_key: dict[str, Application] = field(default_factory=dict)
+    by_task: dict[tuple[str, str], Application] = field(default_factory=dict)
     arrivals: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
     barred: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def of(self, run: str, task: str) -> list[Application]:
-        return [a for a in self.applied if (a.run, a.task) == (run, task)]
 
     def apply(self, call: dict[str, Any]) -> Reply:
         """Does what is asked; a key that is known gives what it gave."""
         capability, run, task = call["capability"], call["run"], call["task"]
         self.arrivals[capability] += 1
         value = worth(capability, call["number"], call["inputs"])
-        if capability in KEYED:
-            known = [a for a in self.applied if a.key == call["key"] and a.capability == capability]
-            if known:
-                return 200, {"value": known[0].value}
+        if capability in KEYED and call["key"] in self.by_key:
+            return 200, {"value": self.by_key[call["key"]].value}
         if capability in ONCE and call["attempt"] <= self.barred.get((run, task), 0):
             return 409, {"error": "this attempt was called off"}
         if capability in KEYED + ONCE:
-            number = len(self.applied)
-            self.applied.append(
-                Application(run, task, capability, call["attempt"], call["key"], value, number)
-            )
+            one = Application(run, task, capability, call["attempt"], call["key"], value)
+            self.applied.append(one)
+            self.by_key[one.key] = self.by_task[run, task] = one
         return 200, {"value": value}
 
+    def look(self, asked: dict[str, Any]) -> Reply:
+        found = self.by_task.get((asked["run"], asked["task"]))
+        value = found.value if found is not None else None
+        return 200, {"applied": found is not None, "value": value}
+
     def question(self, asked: dict[str, Any]) -> Reply:
-        run, task = asked["run"], asked["task"]
-        found = self.of(run, task)
-        if not found:
-            self.barred[run, task] = max(asked["attempt"], self.barred.get((run, task), 0))
-        return 200, {"applied": bool(found), "value": found[0].value if found else None}
+        one = (asked["run"], asked["task"])
+        if one not in self.by_task:
+            self.barred[one] = max(asked["attempt"], self.barred.get(one, 0))
+        return self.look(asked)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,6 +115,8 @@ class Recorder:
         match path:
             case "/call":
                 return await self._call(value)
+            case "/look":
+                return self.books.look(value)
             case "/question":
                 return self.books.question(value)
             case "/books":

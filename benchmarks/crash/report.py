@@ -1,5 +1,6 @@
 """The table of a trial."""
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping
 
@@ -36,6 +37,9 @@ def show(found: Found) -> None:
     table.add_row("runs", f"{found.runs.total()} ({_listed(found.runs)})")
     table.add_row("tasks", f"{found.tasks.total()} ({_listed(found.tasks)})")
     table.add_row("all ended after the last kill", f"{found.settling:.0f} s")
+    longest = max(found.lasted, default=0.0)
+    median = statistics.median(found.lasted or [0.0])
+    table.add_row("seconds of a run", f"median {median:.1f}, longest {longest:.1f}")
     for name, count in sorted(found.counts.items()):
         table.add_row(name, str(count))
     broken = Counter(v.promise for v in found.violations)
@@ -57,6 +61,7 @@ def summary(found: Found) -> dict[str, object]:
         "settling_seconds": round(found.settling, 1),
         "runs": dict(found.runs),
         "tasks": dict(found.tasks),
+        "longest_run_seconds": round(max(found.lasted, default=0.0), 1),
         **{name.replace(" ", "_"): count for name, count in found.counts.items()},
         "violations": [_told(v) for v in found.violations],
     }

@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx
 
-from pointsman.experts.base import Call
+from pointsman.experts.base import Call, Reconciled
 from pointsman.experts.tools.functions import Tool, ToolExpert, capability
-from pointsman.router.errors import ExpertFailed
+from pointsman.router.errors import ExpertTimeout, ExpertUnavailable
 
 SECONDS = 10.0
 
@@ -18,13 +18,15 @@ class Outside:
         self._client = httpx.AsyncClient(base_url=address, timeout=SECONDS)
 
     async def ask(self, path: str, value: dict[str, Any]) -> Any:
-        """Raises ExpertFailed when it refuses, or when there is no answer."""
+        """Raises ExpertUnavailable when nothing was done, ExpertTimeout when there is no answer."""
         try:
             reply = await self._client.post(path, json=value)
+        except httpx.ConnectError as error:
+            raise ExpertUnavailable("it cannot be reached") from error
         except httpx.TransportError as error:
-            raise ExpertFailed(f"no answer: {type(error).__name__}") from error
+            raise ExpertTimeout("the recording tool server", SECONDS) from error
         if reply.status_code != 200:
-            raise ExpertFailed(f"refused: {reply.text}")
+            raise ExpertUnavailable(f"refused: {reply.text}")
         return reply.json()
 
     async def call(self, call: Call, number: int, inputs: list[Any]) -> Any:
@@ -33,11 +35,17 @@ class Outside:
             "run": call.run,
             "task": call.task,
             "attempt": call.attempt,
-            "key": call.idempotency_key,
+            "key": call.key(),
             "number": number,
             "inputs": inputs,
         }
         return (await self.ask("/call", told))["value"]
+
+    async def happened(self, call: Call) -> Reconciled:
+        """Whether an effect took place; if not, the server is told that it must not any more."""
+        asked = {"run": call.run, "task": call.task, "attempt": call.attempt}
+        told = await self.ask("/question", asked)
+        return Reconciled("done" if told["applied"] else "not-done", told["value"])
 
 
 def tools(address: str) -> list[Tool]:
@@ -64,7 +72,7 @@ def tools(address: str) -> list[Tool]:
         """Orders something under a key."""
         return int(await outside.call(call, number, inputs))
 
-    @capability("crash.once", effect="once")
+    @capability("crash.once", effect="once", reconcile=outside.happened)
     async def once(call: Call, number: int, inputs: list[Any]) -> int:
         """Sends something that cannot be taken back."""
         return int(await outside.call(call, number, inputs))

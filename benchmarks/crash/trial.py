@@ -1,7 +1,6 @@
 """One trial, from the first process to the last check."""
 
 import asyncio
-import json
 import random
 import re
 import shutil
@@ -14,17 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import redis.asyncio
 
 from benchmarks.crash.chaos import Chaos, Toll
 from benchmarks.crash.load import Followed, Load
 from benchmarks.crash.part import Place
+from benchmarks.crash.person import Person
 from benchmarks.crash.processes import Forked, Launcher, Server, free_port
-from benchmarks.crash.verify import Facts, Violation, check, check_effects, check_stream
+from benchmarks.crash.verify import (
+    Facts,
+    Violation,
+    check,
+    check_effects,
+    check_stream,
+    unknown_effects,
+)
 from benchmarks.crash.witness import Witness
 from pointsman.router.events import OVER, Posted
 from pointsman.router.plan import parse_plan
 from pointsman.router.workspace import Workspace, connect
+from pointsman.router.workspace.connection import Redis
 from pointsman.router.workspace.keys import part
 
 GATEWAYS, CONTROLLERS, WORKERS = 2, 2, 3
@@ -54,7 +61,10 @@ class Conditions:
 
 @dataclass(slots=True)
 class Found:
-    """What came out. seconds: of the kills, and until the last run had ended."""
+    """What came out. seconds: of the kills; settling: from then on, until the last run had ended.
+
+    lasted: seconds of each run from its first event to its last.
+    """
 
     seed: int
     toll: Toll = field(default_factory=Toll)
@@ -62,6 +72,7 @@ class Found:
     settling: float = 0.0
     runs: Counter[str] = field(default_factory=Counter)
     tasks: Counter[str] = field(default_factory=Counter)
+    lasted: list[float] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
 
@@ -101,12 +112,14 @@ class _Trial:
                 await _serving(gateways)
                 load = Load(gateways, random.Random(self._seed + 1))
                 witness = Witness(self._server.url, load.under_way)
-                async with witness.watching():
+                person = Person(self._server.url, recorder.outside)
+                async with witness.watching(), person.deciding():
                     await self._load_and_rage(load, chaos)
+                    await until_over(self._server.url, AFTERWARDS - self._found.settling)
                 self._found.violations += witness.violations
                 self._found.counts["looks of the witness"] = witness.looks
                 books = await self._books(recorder)
-                await self._verify(load.runs, books)
+                await self._verify(load.runs, books, person)
             recorder.kill()
             await recorder.gone()
         self._read_logs()
@@ -141,6 +154,9 @@ class _Trial:
             await asyncio.wait({clients}, timeout=AFTERWARDS)
             if clients.done():
                 clients.result()
+            else:
+                waiting = f"{len(load.under_way())} runs, or requests for runs, are not answered"
+                self._found.violations.append(Violation("end", "-", waiting))
             self._found.settling = time.monotonic() - started - self._found.seconds
         finally:
             for task in (clients, rage):
@@ -152,22 +168,31 @@ class _Trial:
             books: dict[str, Any] = (await client.get("/books")).json()
         return books
 
-    async def _verify(self, followed: Sequence[Followed], books: Mapping[str, Any]) -> None:
+    async def _verify(
+        self, followed: Sequence[Followed], books: Mapping[str, Any], person: Person
+    ) -> None:
         found = self._found
-        facts = await read_all(self._server.url, patience=AFTERWARDS - found.settling)
+        facts = await read_all(self._server.url)
         found.violations += [Violation("log", "-", death) for death in found.toll.deaths]
         for one in facts.values():
             found.violations += check(one)
             found.runs[one.status] += 1
             found.tasks.update(one.statuses.values())
+            found.lasted.append(seconds_between(one.events[0].id, one.events[-1].id))
             found.counts["takeovers"] += max(0, one.epoch - 1)
         for client in followed:
             if client.run not in facts:
                 found.violations.append(Violation("end", client.run, "an accepted run is lost"))
             else:
                 found.violations += check_stream(facts[client.run], client.seen, client.faults)
-        found.violations += check_effects(facts, books["applied"], {})
-        found.counts["runs nobody was told of"] = len(facts) - len(followed)
+        found.violations += check_effects(facts, books["applied"], person.allowed)
+        found.counts["unknown effects listed"] = sum(
+            len(unknown_effects(f)) for f in facts.values()
+        )
+        for decision, count in person.decisions.items():
+            found.counts[f"asked a person: {decision}"] = count
+        unasked = facts.keys() - {client.run for client in followed}
+        found.violations += [Violation("end", run, "a run nobody asked for") for run in unasked]
         found.counts["calls answered with silence"] = books["unanswered"]
         found.counts["effects that took place"] = len(books["applied"])
 
@@ -193,34 +218,52 @@ async def _serving(gateways: Sequence[str]) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def read_all(url: str, patience: float) -> dict[str, Facts]:
-    """The facts of every run that is there, listed or not; first waits `patience` seconds for their ends."""
+def seconds_between(first: str, last: str) -> float:
+    """Between two ids of a bus, which begin with milliseconds since the epoch."""
+    begun, ended = (int(id.partition("-")[0]) for id in (first, last))
+    return (ended - begun) / 1000
+
+
+async def until_over(url: str, patience: float) -> None:
+    """Returns when every run has ended, listed or not, or after `patience` seconds."""
     raw = connect(url)
-    workspace = Workspace(raw)
     until = time.monotonic() + patience
     try:
-        while True:
-            keys = [key async for key in raw.scan_iter("pm:{*}:run", count=1000)]
-            statuses = [await raw.hget(key, "status") for key in keys]
-            if all(s in OVER for s in statuses) or time.monotonic() > until:
-                break
+        while time.monotonic() < until:
+            statuses = [await raw.hget(part(run, "run"), "status") for run in await _runs(raw)]
+            if all(status in OVER for status in statuses):
+                return
             await asyncio.sleep(1)
-        runs = [key[len("pm:{") : -len("}:run")] for key in keys]
-        return {run: await read(workspace, raw, run) for run in runs}
+    finally:
+        await raw.aclose()
+
+
+async def read_all(url: str) -> dict[str, Facts]:
+    """The facts of every run that is there, listed or not."""
+    raw = connect(url)
+    workspace = Workspace(raw)
+    try:
+        return {run: await read(workspace, raw, run) for run in await _runs(raw)}
     finally:
         await workspace.close()
 
 
-async def read(workspace: Workspace, raw: "redis.asyncio.Redis", run: str) -> Facts:
+async def _runs(raw: Redis) -> list[str]:
+    keys = [key async for key in raw.scan_iter("pm:{run_*}:run", count=1000)]
+    return [key[len("pm:{") : -len("}:run")] for key in keys]
+
+
+async def read(workspace: Workspace, raw: Redis, run: str) -> Facts:
     record = await workspace.run(run)
     assert record.spec.plan is not None
     events: list[Posted] = []
     while page := await workspace.history(run, after=events[-1].id if events else "0-0"):
         events += page
     hashes: list[Any] = []
-    for name in ("run", "status", "versions", "effects"):
+    for name in ("run", "status", "versions"):
         hashes.append(await raw.hgetall(part(run, name)))
-    fields, statuses, versions, effects = hashes
+    fields, statuses, versions = hashes
+    ledger = await workspace.effects(run)
     return Facts(
         run=run,
         status=record.status,
@@ -230,5 +273,5 @@ async def read(workspace: Workspace, raw: "redis.asyncio.Redis", run: str) -> Fa
         statuses=statuses,
         slots=await workspace.slots(run, list(versions)),
         versions={task: int(version) for task, version in versions.items()},
-        effects={name: json.loads(text) for name, text in effects.items()},
+        effects={f"{e.task}/{e.index}": e.state for e in ledger},
     )

@@ -11,7 +11,7 @@ stream    a client saw every event of the bus, once, in order, across gateways
 keyed     an effect under a key took place once
 once      an effect that cannot be taken back took place once, unless a person had it repeated
 log       no part ends by itself or logs an error
-unknown   an effect that took place, or may have, without a result stands in the ledger
+unknown   every effect that took place stands in the ledger, and as what it is: done, or not known
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.crash.plans import worth
 from benchmarks.crash.recorder import KEYED, ONCE
+from pointsman.router.errors import PoisonTask, WorkerLost
 from pointsman.router.events import (
     OVER,
     SETTLED,
@@ -37,13 +38,16 @@ from pointsman.router.events import (
     TaskStarted,
 )
 from pointsman.router.plan import Plan, Task, TaskId, at, holds, resolve
-from pointsman.router.run import MAX_ATTEMPTS
+from pointsman.router.run import AGAIN, MAX_ATTEMPTS, NOT_COUNTED, POISON
 from pointsman.router.values import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A run as it stands in the workspace. `epoch`: how often it was taken by a controller."""
+    """A run as it stands in the workspace.
+
+    epoch: how often it was taken by a controller. effects: the ledger, "task/0" -> state.
+    """
 
     run: str
     status: str
@@ -53,7 +57,7 @@ class Facts:
     statuses: Mapping[str, str] = field(default_factory=dict)
     slots: Mapping[str, Json] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
-    effects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    effects: Mapping[str, str] = field(default_factory=dict)
 
     def tasks(self) -> Mapping[str, Task]:
         """Every task, and the children of those that loop."""
@@ -119,14 +123,17 @@ def _settled_by(event: Event) -> str | None:
 
 
 def lost(facts: Facts) -> Iterator[str]:
-    failed: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    workers: Counter[str] = Counter()
     for posted in facts.events:
         match posted.event:
-            case TaskFailed(task=task, final=False):
-                failed[task] += 1
-            case TaskFailed(task=task, attempt=attempt, error=error) if attempt and error.retryable:
-                if failed[task] < MAX_ATTEMPTS:
-                    yield f"{task} was given up after {failed[task]} attempts: {error.message}"
+            case TaskFailed(task=task, final=False, error=error):
+                failures[task] += error.code not in NOT_COUNTED
+                workers[task] += error.code == WorkerLost.code
+            case TaskFailed(task=task, final=True, attempt=attempt, error=error) if attempt:
+                few = failures[task] < MAX_ATTEMPTS and workers[task] < POISON
+                if few and error.code in AGAIN | {PoisonTask.code}:
+                    yield f"{task} was given up after {failures[task]} failures: {error.message}"
             case _:
                 pass
 
@@ -246,14 +253,32 @@ def check_effects(
         if count > may:
             promise = "keyed" if capability in KEYED else "once"
             found.append(Violation(promise, run, f"{task} took place {count} times, not {may}"))
-        facts = runs.get(run)
-        if facts is None:
+        if run not in runs:
             found.append(Violation("end", run, f"{task} took place in a run that is not there"))
-        elif facts.statuses.get(task) != "done" and f"{task}/0" not in facts.effects:
-            status = facts.statuses.get(task)
-            found.append(
-                Violation(
-                    "unknown", run, f"{task} took place, is {status} and is not in the ledger"
-                )
-            )
+        elif f"{task}/0" not in runs[run].effects:
+            found.append(Violation("unknown", run, f"{task} took place and is not in the ledger"))
+    took_place = {(run, task) for _, run, task in times}
+    for run, facts in runs.items():
+        for entry, state in facts.effects.items():
+            task = entry.rpartition("/")[0]
+            wrong = _wrong_entry(facts, task, state, (run, task) in took_place)
+            if wrong is not None and not allowed.get((run, task)):
+                found.append(Violation("unknown", run, wrong))
     return found
+
+
+def unknown_effects(facts: Facts) -> list[str]:
+    """Tasks whose effect the ledger lists as unknown: begun, and how it ended is not known."""
+    return [e for e, state in facts.effects.items() if state in ("intent", "unknown")]
+
+
+def _wrong_entry(facts: Facts, task: str, state: str, took_place: bool) -> str | None:
+    """What a line of the ledger says that is not so; an unknown one may be either."""
+    status = facts.statuses.get(task)
+    if status == "done" and state != "done":
+        return f"{task} is done, its effect is {state} in the ledger"
+    if state == "done" and not took_place:
+        return f"{task} did not take place, its effect is done in the ledger"
+    if state == "cleared" and took_place:
+        return f"{task} took place, its effect is cleared in the ledger"
+    return None

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pointsman.experts.base import Call, Done, Expert, Files, Reconciled, Reconciling
@@ -170,7 +171,7 @@ class Attempt:
 
     async def _reconciled(self, before: Before) -> Done:
         """An attempt before this one began the effect. Raises EffectUnknown when only a person can tell."""
-        found = await self._ask_tool()
+        found = await self._ask_tool(before.attempt)
         if found.outcome == "done":
             await self._note("done", "found by its tool", found.value, before.attempt)
             return Done(found.value, "had happened already, as its tool found")
@@ -191,7 +192,7 @@ class Attempt:
             await self._note("cleared", error.message)
         elif self._intended and self._effect == "once":
             await self._note("unknown", error.message)
-            found = await self._ask_tool()
+            found = await self._ask_tool(self._claim.attempt)
             if found.outcome == "done":
                 await self._commit(Done(found.value, "its tool found it done"), found.value, 0.0)
                 return
@@ -201,12 +202,13 @@ class Attempt:
                 error = EffectUnknown(self._claim.call["capability"], error.message)
         await self._lost(error)
 
-    async def _ask_tool(self) -> Reconciled:
+    async def _ask_tool(self, attempt: int) -> Reconciled:
+        """What the tool knows of the effect that `attempt` began."""
         if not isinstance(self._expert, Reconciling):
             return Reconciled("unknown")
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                return await self._expert.reconcile(self._as_call())
+                return await self._expert.reconcile(replace(self._as_call(), attempt=attempt))
         except Exception:
             # Border: a tool that cannot find out does not know.
             log.exception("%s could not reconcile", self._expert.card.name)

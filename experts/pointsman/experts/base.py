@@ -100,7 +100,9 @@ class Expert(Protocol):
 class Reconciling(Protocol):
     """An expert that can find out whether an earlier attempt of a call has had its effect."""
 
-    async def reconcile(self, call: Call) -> Reconciled: ...
+    async def reconcile(self, call: Call) -> Reconciled:
+        """call.attempt is the attempt that began the effect."""
+        ...
 
 
 class EchoExpert:

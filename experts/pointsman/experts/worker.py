@@ -106,15 +106,14 @@ class Worker:
     async def _attempt(self, expert: Expert, offer: Offer, place: Place) -> None:
         """One offer, from claim to commit. A lost Redis leaves the rest to the lease."""
         try:
-            claim, _ = await asyncio.gather(
-                self._claim(expert, offer),
-                # The claim decides, and from then on the lease governs; should it not be reached, the
-                # dispatcher finds the attempt queued for too long.
-                self._workspace.queue(queue(expert.card.name)).done(offer),
-            )
-            if claim is not None:
-                attempt = Attempt(self._workspace, self._files, expert, claim, self.name, place)
-                await attempt.run()
+            claim = await self._claim(expert, offer)
+            # Acknowledged once the claim is decided: from then on the lease governs.
+            acknowledged = self._workspace.queue(queue(expert.card.name)).done(offer)
+            if claim is None:
+                await acknowledged
+                return
+            attempt = Attempt(self._workspace, self._files, expert, claim, self.name, place)
+            await asyncio.gather(attempt.run(), acknowledged)
         except WorkspaceUnavailable as error:
             log.warning("%s: %s", expert.card.name, error)
         finally:

@@ -449,7 +449,13 @@ def _decided(state: RunState, event: ApprovalDecided) -> Step:
     node = replace(node, status="ready", approval=None, decision=event)
     if event.decision == "approved":
         node = replace(
-            node, approved=request.digest, given=request.arguments, error=None, decision=None
+            node,
+            approved=request.digest,
+            given=request.arguments,
+            error=None,
+            decision=None,
+            tried=(),
+            failures=0,
         )
     state = _with(state, id, node)
     if state.cancelling:

@@ -18,7 +18,7 @@ schema. The function may be `async`; one that is not runs in a thread.
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_type_hints
@@ -198,7 +198,8 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
         return {k: to_json(v) for k, v in value.items()}
     try:
-        return _adapter(type(value)).dump_python(value, mode="json")
+        kind: Any = type(value)
+        return _adapter(kind).dump_python(value, mode="json")
     except (PydanticSchemaGenerationError, ValueError) as error:
         raise ExpertFailed(
             f"the result {type(value).__name__} has no JSON form: {error}"
@@ -206,7 +207,7 @@ def to_json(value: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

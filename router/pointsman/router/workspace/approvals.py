@@ -99,6 +99,7 @@ class Approvals(Watching):
         event: ApprovalDecided,
         request: ApprovalRequested | None = None,
     ) -> None:
+        await self._watch_over(run)
         more = [request.approval, entry_of(request), encode(request)] if request else []
         found = await self._scripts(
             "decide",

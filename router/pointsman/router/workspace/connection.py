@@ -21,6 +21,7 @@ from redis.exceptions import (
     RedisError,
     TimeoutError,
 )
+from redis.maint_notifications import MaintNotificationsConfig
 
 from pointsman.router.errors import WorkspaceUnavailable
 
@@ -29,8 +30,6 @@ ANSWER_SECONDS = 40.0
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 30.0
 """A connection that was not used for so long is tried before it is used."""
-CLUSTER_TRIES = 3
-"""How often the map of a cluster is read anew for one call before the call fails."""
 
 Redis: TypeAlias = "redis.asyncio.Redis | RedisCluster"
 
@@ -46,7 +45,8 @@ def connect(url: str, *, max_connections: int = 256, decode_responses: bool = Tr
     (TLS), or any URL of a server with "?cluster=true". Other query parameters are options of redis-py's
     connections, such as "socket_timeout=5". `max_connections` counts per server.
 
-    Connections are opened when they are needed; nothing is raised here for a server that is away. Raises
+    Connections are opened when they are needed; nothing is raised here for a server that is away. A command
+    whose answer was lost is not sent again: whether it was done is for its caller to find out. Raises
     ValueError for a URL that cannot be read.
     """
     members, clustered = _servers(url)
@@ -56,6 +56,8 @@ def connect(url: str, *, max_connections: int = 256, decode_responses: bool = Tr
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
         "health_check_interval": IDLE_SECONDS,
+        # With notices of maintenance on, redis-py 8 does not see that an idle connection was closed.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if not clustered:
         return redis.asyncio.Redis.from_url(members[0], **options)
@@ -69,14 +71,14 @@ def _servers(url: str) -> tuple[list[str], bool]:
     query = parse_qsl(parts.query, keep_blank_values=True)
     wish = next((value for name, value in query if name == "cluster"), "no")
     if kind not in ("", "cluster"):
-        raise ValueError(f"{url!r}: the scheme {parts.scheme!r} is unknown")
+        raise ValueError(f"the scheme {parts.scheme!r} of the address of Redis is unknown")
     rest = urlencode([(name, value) for name, value in query if name != "cluster"])
     tail = f"{parts.path}?{rest}" if rest else parts.path
     clustered = kind == "cluster" or wish.lower() in ("true", "yes", "on", "1")
     if not clustered:
         return [f"{scheme}://{parts.netloc}{tail}"], False
     if parts.path.strip("/") not in ("", "0"):
-        raise ValueError(f"{url!r}: a Redis Cluster has only database 0")
+        raise ValueError(f"a Redis Cluster has only database 0, not {parts.path!r}")
     user, at, hosts = parts.netloc.rpartition("@")
     return [f"{scheme}://{user}{at}{host}{tail}" for host in hosts.split(",") if host], True
 
@@ -90,7 +92,7 @@ def _cluster(members: list[dict[str, Any]], options: dict[str, Any]) -> RedisClu
         told["ssl"] = True
     return _Cluster(
         startup_nodes=nodes,
-        retry=Retry(NoBackoff(), CLUSTER_TRIES),
+        retry=Retry(NoBackoff(), 0),
         # A slot that has moved is noted by itself; reading the whole map anew would close the connections
         # that others are waiting on.
         reinitialize_steps=0,

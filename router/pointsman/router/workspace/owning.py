@@ -23,6 +23,7 @@ from pointsman.router.plan import Plan, TaskId
 from pointsman.router.values import Json
 from pointsman.router.workspace import keys
 from pointsman.router.workspace.acts import FOCUS, Acts, Owner
+from pointsman.router.workspace.calls import scored
 from pointsman.router.workspace.connection import redis_errors
 from pointsman.router.workspace.records import DeadLetter, entry_of
 
@@ -211,8 +212,8 @@ class Owning(Acts):
     async def leases(self, run: RunId) -> dict[str, float]:
         """Running tasks and until when their workers hold them (seconds since the epoch)."""
         with redis_errors("leases"):
-            found: Any = await self._redis.zrange(keys.part(run, "leases"), 0, -1, withscores=True)
-        return {str(task): float(until) for task, until in found}
+            found = await self._calls("ZRANGE", keys.part(run, "leases"), 0, -1, "WITHSCORES")
+        return dict(scored(found))
 
     async def hold(self, owner: Owner, event: ApprovalRequested) -> bool:
         """A ready task waits for a person; False when it is not ready any more."""

@@ -91,10 +91,8 @@ class Watching(Acts):
         run = RunId(f"run_{int(now * 1000):011x}{secrets.token_hex(5)}")
         with redis_errors("create"):
             if key is not None:
-                known: Any = await self._redis.set(
-                    keys.once(key), run, nx=True, get=True, ex=REMEMBERED
-                )
-                run = RunId(known or run)
+                made = await self._calls("SET", keys.once(key), run, "NX", "EX", REMEMBERED)
+                run = run if made else RunId(await self._calls("GET", keys.once(key)) or run)
             await asyncio.gather(
                 self._calls("ZADD", keys.ACTIVE, now + UNSEEN, run),
                 self._calls("ZADD", keys.RUNS, "NX", now, run),
@@ -168,6 +166,7 @@ class Watching(Acts):
     async def cancel(self, run: RunId | str, reason: str) -> None:
         """From here on no attempt starts and no result is committed. Raises RunNotFound, RunOver."""
         event = CancelRequested(reason, time.time())
+        await self._watch_over(run)
         self._check(run, await self._scripts("cancel", keys.of_run(run), reason, encode(event)))
         await self._call_back(run)
 
@@ -305,6 +304,12 @@ class Watching(Acts):
             raise SlotConflict(slot, expected, int(found[1]))
         self._check(run, found)
         return int(found[1])
+
+    async def _watch_over(self, run: RunId | str) -> None:
+        """Somebody looks at a parked run soon, should we die before it is called back. Not sooner than
+        its owner's lease says, where it has one that lives."""
+        with redis_errors("watch"):
+            await self._calls("ZADD", keys.ACTIVE, "XX", "LT", time.time() + UNSEEN, run)
 
     async def _call_back(self, run: RunId | str) -> None:
         """A parked run has no owner who would see what happened: it waits for a controller again.

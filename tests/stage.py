@@ -266,21 +266,31 @@ async def _on(
     redis: str, folder: Path, scripts: Mapping[str, Script], settings: ApiSettings | None, port: int
 ) -> AsyncIterator[Stage]:
     workspace = Workspace(connect(redis))
-    files = LocalFiles(folder / "files")
-    server = Server(create_app(workspace, files, settings), port=port)
     player = asyncio.ensure_future(Player(workspace, scripts).play_all())
-    serving = asyncio.ensure_future(server._serve())
     try:
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        yield Stage(server.address, workspace, server, files)
+        async with gateway(workspace, folder, settings, port) as server:
+            files = LocalFiles(folder / "files")
+            yield Stage(server.address, workspace, server, files)
     finally:
-        server.should_exit = True
-        await serving
         player.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await player
         await workspace.close()
+
+
+@contextlib.asynccontextmanager
+async def gateway(
+    workspace: Workspace, folder: Path, settings: ApiSettings | None = None, port: int = 0
+) -> AsyncIterator[Server]:
+    server = Server(create_app(workspace, LocalFiles(folder / "files"), settings), port=port)
+    serving = asyncio.ensure_future(server._serve())
+    try:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        yield server
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @contextlib.contextmanager
@@ -288,6 +298,19 @@ def stage_in_thread(
     folder: Path, scripts: Mapping[str, Script], settings: ApiSettings | None = None, port: int = 0
 ) -> Iterator[str]:
     """The stage in a thread of its own, for clients that block; gives its address."""
+
+    @contextlib.asynccontextmanager
+    async def address() -> AsyncIterator[str]:
+        async with stage(folder, scripts, settings, port) as made:
+            yield made.address
+
+    with in_thread(address()) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def in_thread(opened: contextlib.AbstractAsyncContextManager[str]) -> Iterator[str]:
+    """What `opened` gives, which is open in a thread with a loop of its own."""
     up = threading.Event()
     found: list[str] = []
     failed: list[BaseException] = []
@@ -295,8 +318,8 @@ def stage_in_thread(
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def main() -> None:
-        async with stage(folder, scripts, settings, port) as made:
-            found.append(made.address)
+        async with opened as made:
+            found.append(made)
             stop.append(asyncio.Event())
             loops.append(asyncio.get_running_loop())
             up.set()

@@ -8,6 +8,8 @@ from typing import TypeVar
 from pointsman.router.events import (
     OVER,
     AnswerGrew,
+    ApprovalDecided,
+    ApprovalRequested,
     Event,
     PhaseEntered,
     PlanProposed,
@@ -77,6 +79,12 @@ def progress_line(event: Event) -> str | None:
         case PlanProposed():
             count = len(event.plan.get("tasks", ()))
             return f"plan with {count} task{'' if count == 1 else 's'}"
+        case _:
+            return _task_line(event)
+
+
+def _task_line(event: Event) -> str | None:
+    match event:
         case TaskRouted():
             return f"{event.task}: given to {event.route.get('expert', 'an expert')}"
         case TaskStarted():
@@ -89,6 +97,10 @@ def progress_line(event: Event) -> str | None:
             return f"{event.task}: {event.error.message}"
         case TaskSkipped():
             return f"{event.task}: skipped, {event.reason}"
+        case ApprovalRequested():
+            return f"{event.task}: waits for approval {event.approval}"
+        case ApprovalDecided():
+            return f"{event.task}: {event.decision} by {event.by}"
         case _:
             return None
 

@@ -3,12 +3,14 @@
 Every application has a registry of its own, so that two of them in one process do not add up.
 """
 
+import math
 from collections import OrderedDict
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from pointsman.router.errors import RunNotFound
+from pointsman.router.errors import RunNotFound, WorkspaceUnavailable
 from pointsman.router.events import OVER, RunId
 from pointsman.router.workspace import RunRecord, Workspace
 
@@ -59,6 +61,12 @@ class Telemetry:
             buckets=RUN_SECONDS,
             registry=self.registry,
         )
+        self._waiting = Gauge(
+            "pointsman_waiting_runs", "Runs that wait for a controller now", registry=self.registry
+        )
+        self._dead = Gauge(
+            "pointsman_dead_letters", "Tasks that were given up", registry=self.registry
+        )
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._requests.labels(route, method, str(status)).inc()
@@ -86,10 +94,25 @@ class Telemetry:
             self._run_seconds.observe(max(0.0, record.ended - record.created))
 
     async def text(self, workspace: Workspace) -> bytes:
-        """All metrics, after the runs that are still open in our books were looked up."""
+        """All metrics, after the runs that are still open in our books were looked up.
+
+        Answers without Redis too.
+        """
         for id in list(self._open):
             try:
                 self.seen(await workspace.run(id))
             except RunNotFound:
                 self._open.pop(id, None)
+            except WorkspaceUnavailable:
+                break
+        await self._look(workspace)
         return generate_latest(self.registry)
+
+    async def _look(self, workspace: Workspace) -> None:
+        """What others made too; not a number while it cannot be known."""
+        waiting = dead = math.nan
+        with suppress(WorkspaceUnavailable):
+            waiting = await workspace.admission.length()
+            dead = len(await workspace.dead_letters())
+        self._waiting.set(waiting)
+        self._dead.set(dead)

@@ -8,7 +8,16 @@ from starlette.staticfiles import StaticFiles
 
 from pointsman.experts.files import LocalFiles
 from pointsman.router.workspace import Workspace
-from pointsman.services.api import capabilities, chat, errors, files, health, runs
+from pointsman.services.api import (
+    approvals,
+    capabilities,
+    chat,
+    dead_letters,
+    errors,
+    files,
+    health,
+    runs,
+)
 from pointsman.services.api.gateway import ApiSettings, Gateway
 from pointsman.services.api.guard import Guard
 from pointsman.services.api.profiles import Profiles
@@ -39,7 +48,7 @@ def create_app(
     app.state.gateway = gateway
     errors.install(app)
     app.add_middleware(Guard, gateway=gateway)
-    for noun in (runs, files, chat, capabilities, health):
+    for noun in (runs, approvals, dead_letters, files, chat, capabilities, health):
         app.include_router(noun.router)
 
     @app.get("/", include_in_schema=False)

@@ -13,17 +13,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from pointsman.router.errors import (
+    ApprovalConflict,
+    ApprovalError,
+    ApprovalNotFound,
     BudgetExceeded,
     CatalogError,
     ExpertError,
     ExpertOverloaded,
     ExpertTimeout,
     NoExpert,
+    NothingToRerun,
     PlanError,
     PointsmanError,
     RequestError,
     RequestTooLong,
     RunNotFound,
+    RunNotOver,
     RunOver,
     SlotConflict,
     UnknownFile,
@@ -38,18 +43,37 @@ OPENAI_PATHS = ("/v1/chat/", "/v1/models")
 STATUS: tuple[tuple[type[PointsmanError], int], ...] = (
     (UnknownFile, 404),
     (RunNotFound, 404),
+    (ApprovalNotFound, 404),
     (RunOver, 409),
+    (RunNotOver, 409),
+    (ApprovalConflict, 409),
     (SlotConflict, 409),
     (RequestTooLong, 413),
     (RequestError, 422),
     (PlanError, 422),
     (CatalogError, 422),
+    (NothingToRerun, 422),
+    (ApprovalError, 422),
     (BudgetExceeded, 422),
     (NoExpert, 503),
     (ExpertOverloaded, 503),
     (WorkspaceUnavailable, 503),
     (ExpertTimeout, 504),
 )
+
+
+ABOUT = {
+    404: "It is not there.",
+    409: "It is not in a state in which this can be done.",
+    422: "What was sent cannot be taken.",
+}
+
+
+def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For the description of a route: the errors that it answers with."""
+    example = {"code": "", "message": "", "fault": "caller", "retryable": False}
+    shape = {"application/json": {"example": {"error": example}}}
+    return {s: {"description": ABOUT[s], "content": shape} for s in statuses}
 
 
 class NotFound(RequestError):

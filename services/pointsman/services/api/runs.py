@@ -26,7 +26,7 @@ from pointsman.router.values import FileProfile, Json, kind_of
 from pointsman.router.workspace import RunRecord, RunSpec
 from pointsman.router.workspace.records import Approve
 from pointsman.services.api.downloads import Format, download_of
-from pointsman.services.api.errors import NotFound
+from pointsman.services.api.errors import NotFound, faults
 from pointsman.services.api.gateway import Gateway, Here
 from pointsman.services.streams import until
 
@@ -77,6 +77,14 @@ class CancelIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, Field(max_length=500)] = "stopped by the user"
+
+
+class RerunIn(BaseModel):
+    """from_task: the task to begin with; without it, what failed or was never reached."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_task: Annotated[str, Field(max_length=100)] | None = None
 
 
 class BadEventId(RequestError):
@@ -211,6 +219,27 @@ async def cancel(id: str, here: Here, body: CancelIn | None = None) -> dict[str,
     """Asks a run to stop. 409 when it is over."""
     await here.workspace.cancel(RunId(id), (body or CancelIn()).reason)
     return {"id": id, "status": "cancelling"}
+
+
+@router.post("/v1/runs/{id}/rerun", status_code=201, responses=faults(404, 409, 422))
+async def rerun(
+    id: str,
+    here: Here,
+    body: RerunIn | None = None,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> JSONResponse:
+    """Runs the plan of a run that has ended once more, as a new run that takes over what was done.
+
+    What depends on the task to begin with is done anew; an item of a loop begins with the whole loop.
+    409 while the run goes on, 422 when it has nothing to run again.
+    """
+    wanted = (body or RerunIn()).from_task
+    begin = wanted.partition("[")[0] if wanted is not None else None
+    made = await here.workspace.rerun(RunId(id), from_task=begin, key=idempotency_key)
+    here.telemetry.created(made)
+    thread = (await here.workspace.run(made)).thread
+    place = {"Location": f"/v1/runs/{made}"}
+    return JSONResponse({"id": made, "thread": thread, "rerun_of": id}, 201, place)
 
 
 @router.get("/v1/runs/{id}/events", response_class=EventSourceResponse)

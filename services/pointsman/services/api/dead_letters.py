@@ -1,0 +1,28 @@
+"""Tasks that were given up: what is kept of them, and how one is forgotten.
+
+To run one again is to run its run again from it: POST /v1/runs/{run}/rerun with `from_task`.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from pointsman.services.api.errors import NotFound, faults
+from pointsman.services.api.gateway import Here
+
+router = APIRouter(tags=["dead letters"])
+
+
+@router.get("/v1/dead-letters")
+async def listing(here: Here) -> dict[str, Any]:
+    """Tasks that no expert could do, newest first; `at` is seconds since the epoch."""
+    return {"dead_letters": [letter.to_json() for letter in await here.workspace.dead_letters()]}
+
+
+@router.delete("/v1/dead-letters/{run}/{task}", status_code=204, responses=faults(404))
+async def forget(run: str, task: str, here: Here) -> Response:
+    """Drops one from the list; its run stays as it is."""
+    if not await here.workspace.forget_dead_letter(run, task):
+        raise NotFound(f"there is no dead letter of task {task!r} of run {run!r}")
+    return Response(status_code=204)

@@ -5,6 +5,7 @@ dispatcher. A node may be run twice (a controller died after it, before its chec
 at what the workspace already has before it acts.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -194,8 +195,11 @@ class ControllerGraph:
         """Before anything runs: what it is expected to cost fits the budget."""
         stage = await self._enter(state, "review")
         plan = parse_plan(stage.record.plan)
+        budget = stage.record.spec.budget
+        if budget.cost is None and budget.calls is None:
+            return {"phase": "review"}
         expected = estimate(plan, await self._workspace.catalog())
-        over = over_budget(stage.record.spec.budget, len(plan.tasks), int(expected["cost"]))
+        over = over_budget(budget, len(plan.tasks), int(expected["cost"]))
         if over is not None:
             return _failed("review", over, "refused")
         return {"phase": "review"}
@@ -369,6 +373,7 @@ class ControllerGraph:
             last = page[-1].id
             for posted in page:
                 yield posted.event
+            await asyncio.sleep(0)  # a long bus must not keep the leases of other runs waiting
 
     async def abandon(self, owner: Owner, error: PointsmanError) -> None:
         """A defect of ours stopped the run: it ends, and says so."""
@@ -377,14 +382,14 @@ class ControllerGraph:
             await self._workspace.finish(owner, event)
 
 
-def _another_way(state: Phases) -> str:
+async def _another_way(state: Phases) -> str:  # asynchronous: langgraph runs others in threads
     return "replan" if state.get("again") else "respond"
 
 
 def _on_outcome(following: str) -> Any:
     """On to the next phase, or straight to the answer when the run is decided."""
 
-    def choose(state: Phases) -> str:
+    async def choose(state: Phases) -> str:
         decided = state.get("outcome") in ("refused", "failed", "cancelled", "done")
         return "respond" if decided else following
 

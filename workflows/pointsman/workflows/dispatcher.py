@@ -134,6 +134,7 @@ class Dispatcher:
                 self._note(posted.event, state, live=False)
             if len(page) < PAGE:
                 break
+            await asyncio.sleep(0)  # a long bus must not keep the leases of other runs waiting
         return state, last
 
     def _fold(self, state: RunState, page: Sequence[Posted]) -> tuple[RunState, list[Command]]:

@@ -1,5 +1,6 @@
 """What the controller that owns a run does with it. Everything is fenced by the owner's epoch."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -207,7 +208,12 @@ class Owning(Acts):
             self._keep,
         )
         self._check(owner, found)
-        await self.not_active(owner.run)
+        with redis_errors("finish"):
+            oldest = time.time() - 4 * self._keep
+            await asyncio.gather(
+                self._calls("ZREM", keys.ACTIVE, owner.run),
+                self._calls("ZREMRANGEBYSCORE", keys.RUNS, 0, oldest),
+            )
 
     async def leases(self, run: RunId) -> dict[str, float]:
         """Running tasks and until when their workers hold them (seconds since the epoch)."""

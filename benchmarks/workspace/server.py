@@ -6,24 +6,21 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
 
 import redis.asyncio
 
 from pointsman.router.workspace import Workspace, connect
 from pointsman.services.embedded import EmbeddedRedis
+from pointsman.services.settings import AppendFsync
 
-Policy = Literal["everysec", "always"]
+Policy = AppendFsync
 POLICIES: tuple[Policy, ...] = ("everysec", "always")
 
 
 @asynccontextmanager
 async def server(folder: Path, policy: Policy) -> AsyncIterator[str]:
     """The URL of an embedded server with that `appendfsync`."""
-    async with EmbeddedRedis(folder / f"redis-{policy}") as url:
-        client = redis.asyncio.Redis.from_url(url)
-        await client.config_set("appendfsync", policy)
-        await client.aclose()
+    async with EmbeddedRedis(folder / f"redis-{policy}", appendfsync=policy) as url:
         yield url
 
 

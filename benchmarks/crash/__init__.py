@@ -16,7 +16,8 @@ def main(arguments: list[str]) -> dict[str, object]:
     parser.add_argument("--seed", type=int, default=None, help="of the plans and of who is killed")
     parser.add_argument("--appendfsync", choices=("always", "everysec"), default="always")
     parser.add_argument("--gap", type=float, default=1.0, help="mean seconds between two kills")
-    parser.add_argument("--at-once", type=int, default=10, help="runs under way at a time")
+    parser.add_argument("--at-once", type=int, default=16, help="runs under way at a time")
+    parser.add_argument("--keep", action="store_true", help="keep the logs and the state of Redis")
     options = parser.parse_args(arguments)
 
     from benchmarks.crash.report import show, summary
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> dict[str, object]:
             appendfsync=options.appendfsync,
             gap=options.gap,
             at_once=options.at_once,
+            keep=options.keep,
         )
     )
     show(found)

@@ -50,13 +50,17 @@ DEFECT = re.compile(r"^(?:ERROR|CRITICAL).*", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """kills: SIGKILLs in all. gap: mean seconds between two. at_once: runs under way at a time."""
+    """kills: SIGKILLs in all. gap: mean seconds between two. at_once: runs under way at a time.
+
+    keep: leave the logs and Redis' files where they are, even when nothing is wrong.
+    """
 
     kills: int
     seed: int | None = None
     appendfsync: str = "always"
     gap: float = 1.0
-    at_once: int = 10
+    at_once: int = 16
+    keep: bool = False
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ def conduct(conditions: Conditions) -> Found:
     except BaseException:
         print(f"logs are kept in {folder}")
         raise
-    if found.violations:
+    if found.violations or conditions.keep:
         print(f"logs are kept in {folder}")
     else:
         shutil.rmtree(folder)
@@ -112,7 +116,7 @@ class _Trial:
                 await _serving(gateways)
                 load = Load(gateways, random.Random(self._seed + 1))
                 witness = Witness(self._server.url, load.under_way)
-                person = Person(self._server.url, recorder.outside)
+                person = Person(gateways, recorder.outside, random.Random(self._seed + 2))
                 async with witness.watching(), person.deciding():
                     await self._load_and_rage(load, chaos)
                     await until_over(self._server.url, AFTERWARDS - self._found.settling)

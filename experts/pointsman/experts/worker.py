@@ -108,16 +108,22 @@ class Worker:
         try:
             claim = await self._claim(expert, offer)
             # Acknowledged once the claim is decided: from then on the lease governs.
-            acknowledged = self._workspace.queue(queue(expert.card.name)).done(offer)
-            if claim is None:
-                await acknowledged
-                return
-            attempt = Attempt(self._workspace, self._files, expert, claim, self.name, place)
-            await asyncio.gather(attempt.run(), acknowledged)
+            acknowledged = asyncio.create_task(self._acknowledge(expert, offer))
+            if claim is not None:
+                attempt = Attempt(self._workspace, self._files, expert, claim, self.name, place)
+                await attempt.run()
+            await acknowledged
         except WorkspaceUnavailable as error:
             log.warning("%s: %s", expert.card.name, error)
         finally:
             place.free()
+
+    async def _acknowledge(self, expert: Expert, offer: Offer) -> None:
+        """Where Redis is away the offer comes back, and is found void."""
+        try:
+            await self._workspace.queue(queue(expert.card.name)).done(offer)
+        except WorkspaceUnavailable as error:
+            log.warning("%s: %s", expert.card.name, error)
 
     async def _claim(self, expert: Expert, offer: Offer) -> Claim | None:
         """None when the offer is void: superseded, cancelled, or its run is over."""

@@ -16,6 +16,7 @@ from pointsman.router.errors import (
     NothingToRerun,
     RunNotFound,
     RunNotOver,
+    RunOver,
     SlotConflict,
     WorkspaceError,
 )
@@ -154,8 +155,6 @@ class Watching(Acts):
                 score: Any = await self._redis.zscore(keys.RUNS, before)
             top = f"({score!r}" if score is not None else "+inf"
         with redis_errors("runs"):
-            oldest = time.time() - 4 * self._keep
-            await self._redis.zremrangebyscore(keys.RUNS, 0, oldest)
             ids: Any = await self._redis.zrevrangebyscore(keys.RUNS, top, 0, start=0, num=limit)
             async with self._redis.pipeline(transaction=False) as pipe:
                 for id in ids:
@@ -302,6 +301,8 @@ class Watching(Acts):
         )
         if found[0] == "conflict":
             raise SlotConflict(slot, expected, int(found[1]))
+        if found[0] == "cancelled":
+            raise RunOver(run, "cancelled")
         self._check(run, found)
         return int(found[1])
 

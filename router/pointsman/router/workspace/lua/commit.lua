@@ -6,7 +6,7 @@ local task = ARGV[1]
 no = not_attempt(task, ARGV[2], 'running')
 if no then
   -- the answer to this very commit was lost on its way: it is told again
-  if no[2] == 'done at attempt ' .. ARGV[2] then
+  if no[2] == 'done at attempt ' .. ARGV[2] and redis.call('HGET', SLOTS, task) == ARGV[3] then
     return { 'ok', redis.call('HGET', VERSIONS, task) }
   end
   return no

@@ -3,7 +3,9 @@ local no = over()
 if no then return no end
 local status = redis.call('HGET', STATUS, ARGV[1])
 local attempt = redis.call('HGET', ATTEMPT, ARGV[1])
-if (status ~= 'running' and status ~= 'queued') or attempt ~= ARGV[2] then
+-- an attempt that is open has its call; a loop that runs has none
+if (status ~= 'running' and status ~= 'queued') or attempt ~= ARGV[2]
+    or redis.call('HEXISTS', CALLS, ARGV[1]) == 0 then
   return { 'refused', (status or 'unknown') .. ' at attempt ' .. (attempt or '0') }
 end
 redis.call('HSET', STATUS, ARGV[1], 'ready')

@@ -6,15 +6,23 @@ if no then return no end
 if tonumber(ARGV[2]) <= tonumber(redis.call('HGET', RUN, 'version') or '0') then
   return { 'refused', 'written' }
 end
+local tasks = cjson.decode(ARGV[4])
+for _, entry in ipairs(tasks) do
+  local status = redis.call('HGET', STATUS, entry[1])
+  if status == 'queued' or status == 'running' or status == 'held' then
+    return { 'refused', entry[1] .. ' is ' .. status }
+  end
+end
 redis.call('HSET', RUN, 'version', ARGV[2])
-for _, entry in ipairs(cjson.decode(ARGV[5])) do
+-- what another run gave is a result too: none is committed after a cancel
+local kept = redis.call('HEXISTS', RUN, 'cancel') == 1 and {} or cjson.decode(ARGV[5])
+for _, entry in ipairs(kept) do
   redis.call('HSET', STATUS, entry[1], 'done')
   redis.call('HSET', ATTEMPT, entry[1], 0)
   write_slot(entry[1], entry[2])
   attend(entry[1], 0, ARGV[6])
   post(entry[3])
 end
-local tasks = cjson.decode(ARGV[4])
 local dependants = {}
 local fresh = {}
 for _, entry in ipairs(tasks) do

@@ -19,7 +19,7 @@ import redis.asyncio
 from benchmarks.workspace.server import opened, server
 from pointsman.router.events import RunId, TaskStarted
 from pointsman.router.plan import Plan, Task, TaskId
-from pointsman.router.workspace import RunSpec, Workspace
+from pointsman.router.workspace import RunSpec, Workspace, keys
 
 AT_ONCE = 8
 LIVE = 40
@@ -86,9 +86,9 @@ async def used(client: redis.asyncio.Redis) -> int:
 async def footprint(client: redis.asyncio.Redis, run: RunId) -> tuple[int, dict[str, int]]:
     """Bytes of all keys of a run, its checkpoints among them: (all, by kind of key)."""
     parts: dict[str, int] = {}
-    async for key in client.scan_iter(match=f"*{{{run}}}*", count=10_000):
-        prefix, _, part = key.partition(f":{{{run}}}:")
-        name = part if prefix == "pm" else "checkpoints"
+    async for key in client.scan_iter(match=f"*{run}*", count=10_000):
+        own, part = key.startswith(keys.part(run, "")), key.rpartition(":")[2]
+        name = part if own else "checkpoints"
         parts[name] = parts.get(name, 0) + int(await client.memory_usage(key, samples=0) or 0)
     return sum(parts.values()), parts
 

@@ -1,8 +1,9 @@
 """python -m benchmarks.crash.launcher: has everything imported, and forks a new process in milliseconds.
 
 A part that was killed is to be back soon, and importing what it needs takes two seconds of a core. Reads
-one JSON object a line from standard input, {"role", "place", "log"}, and answers with {"started": pid}; tells
-{"ended": pid, "status": how} of each process that has ended. Ends, with all it started, when its input does.
+one JSON object a line from standard input, {"role", "place", "log"} or {"command", "log"}, and answers with
+{"started": pid}; tells {"ended": pid, "status": how} of each process that has ended. Ends, with all that it
+started, when its input does.
 """
 
 import json
@@ -31,6 +32,8 @@ def launch(asked: dict[str, Any]) -> int:
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
+        if "command" in asked:
+            os.execv(asked["command"][0], asked["command"])
         enter(asked["role"], Place(**asked["place"]))
         os._exit(0)
     finally:

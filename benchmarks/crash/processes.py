@@ -10,6 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,11 @@ class Launcher:
         await self._process.wait()
         await self._reading
 
-    async def start(self, role: str, place: Place, log: Path) -> int:
-        """The process id."""
+    async def start(self, asked: Mapping[str, Any]) -> int:
+        """Starts what `benchmarks.crash.launcher` is asked for; the process id."""
         assert self._process.stdin is not None
         told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pending.append(told)
-        asked = {"role": role, "place": place.to_json(), "log": str(log)}
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         return await told
 
@@ -83,13 +83,14 @@ class Launcher:
 class Part(ABC):
     """One process that comes back after it was killed."""
 
-    kind: str
-
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, launcher: Launcher) -> None:
         self.name = name
+        self.kind = name.partition("-")[0]
         self.up = False
         self.stopped = False
         self.doomed = False
+        self._launcher = launcher
+        self._pid = 0
 
     @property
     def is_target(self) -> bool:
@@ -97,26 +98,27 @@ class Part(ABC):
         return self.up and not self.stopped and not self.doomed
 
     @abstractmethod
-    async def start(self) -> None: ...
+    def asked(self) -> Mapping[str, Any]:
+        """What the launcher is asked to start."""
 
-    @abstractmethod
+    async def start(self) -> None:
+        self._pid = await self._launcher.start(self.asked())
+        self.up = True
+
     async def gone(self) -> int:
         """The exit status, once it has ended."""
-
-    @property
-    @abstractmethod
-    def pid(self) -> int: ...
+        return await asyncio.shield(self._launcher.ended(self._pid))
 
     def kill(self) -> None:
         self.doomed = True
-        os.kill(self.pid, signal.SIGKILL)
+        os.kill(self._pid, signal.SIGKILL)
 
     def stop(self) -> None:
         self.stopped = True
-        os.kill(self.pid, signal.SIGSTOP)
+        os.kill(self._pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        os.kill(self._pid, signal.SIGCONT)
         self.stopped = False
 
 
@@ -124,16 +126,9 @@ class Forked(Part):
     """A gateway, a controller, a worker or the recorder."""
 
     def __init__(self, name: str, launcher: Launcher, place: Place, log: Path) -> None:
-        super().__init__(name)
-        self.kind = name.partition("-")[0]
-        self._launcher = launcher
+        super().__init__(name, launcher)
         self._place = place
         self._log = log
-        self._pid = 0
-
-    @property
-    def pid(self) -> int:
-        return self._pid
 
     @property
     def address(self) -> str:
@@ -143,36 +138,24 @@ class Forked(Part):
     def outside(self) -> str:
         return self._place.outside
 
-    async def start(self) -> None:
-        self._pid = await self._launcher.start(self.kind, self._place, self._log)
-        self.up = True
-
-    async def gone(self) -> int:
-        return await asyncio.shield(self._launcher.ended(self._pid))
+    def asked(self) -> Mapping[str, Any]:
+        return {"role": self.kind, "place": self._place.to_json(), "log": str(self._log)}
 
 
 class Server(Part):
     """A Redis server on a folder of its own, started again on the same folder."""
 
-    kind = "redis"
-
-    def __init__(self, folder: Path, appendfsync: str) -> None:
-        super().__init__("redis")
+    def __init__(self, launcher: Launcher, folder: Path, appendfsync: str) -> None:
+        super().__init__("redis", launcher)
         folder.mkdir()
         self._folder = folder
         self._appendfsync = appendfsync
-        self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
         return f"unix://{self._folder / 'redis.sock'}"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    async def start(self) -> None:
+    def asked(self) -> Mapping[str, Any]:
         settings = {
             "port": "0",
             "unixsocket": str(self._folder / "redis.sock"),
@@ -181,17 +164,12 @@ class Server(Part):
             "appendfsync": self._appendfsync,
             "save": "",
             "loglevel": "warning",
-            "logfile": "redis.log",
         }
         arguments = [a for name, value in settings.items() for a in (f"--{name}", value)]
-        self._process = await asyncio.create_subprocess_exec(
-            str(find_server()), *arguments, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        self.up = True
-
-    async def gone(self) -> int:
-        assert self._process is not None
-        return await self._process.wait()
+        return {
+            "command": [str(find_server()), *arguments],
+            "log": str(self._folder / "redis.log"),
+        }
 
     async def answers(self) -> None:
         """Returns when it serves. Raises TimeoutError."""

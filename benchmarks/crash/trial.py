@@ -25,6 +25,7 @@ from benchmarks.crash.verify import (
     check,
     check_effects,
     check_stream,
+    given_up,
     unknown_effects,
 )
 from benchmarks.crash.witness import Witness
@@ -101,11 +102,11 @@ class _Trial:
         self._conditions = conditions
         self._folder = folder
         self._seed = conditions.seed if conditions.seed is not None else random.randrange(10**9)
-        self._server = Server(folder / "redis", conditions.appendfsync)
         self._found = Found(self._seed)
 
     async def run(self) -> Found:
         async with Launcher() as launcher:
+            self._server = Server(launcher, self._folder / "redis", self._conditions.appendfsync)
             recorder, parts = self._parts(launcher)
             gateways = [p.address for p in parts if p.kind == "gateway"]
             chaos = Chaos([self._server, *parts], random.Random(self._seed))
@@ -182,6 +183,7 @@ class _Trial:
             found.violations += check(one)
             found.runs[one.status] += 1
             found.tasks.update(one.statuses.values())
+            found.counts.update(f"given up: {code}" for code in given_up(one))
             found.lasted.append(seconds_between(one.events[0].id, one.events[-1].id))
             found.counts["takeovers"] += max(0, one.epoch - 1)
         for client in followed:

@@ -138,6 +138,12 @@ def lost(facts: Facts) -> Iterator[str]:
                 pass
 
 
+def given_up(facts: Facts) -> list[str]:
+    """Why tasks failed for good, one code each."""
+    events = [p.event for p in facts.events]
+    return [e.error.code for e in events if isinstance(e, TaskFailed) and e.final]
+
+
 def commit(facts: Facts) -> Iterator[str]:
     attempts: Counter[str] = Counter()
     started: set[tuple[str, int]] = set()

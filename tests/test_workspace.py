@@ -99,7 +99,9 @@ async def test_late_commit_is_refused(workspace: Workspace) -> None:
     with pytest.raises(StaleAttempt):
         await workspace.commit(slow, "old", done(A))
     await workspace.commit(quick, "new", done(A, 2))
-    await workspace.commit(quick, "again", done(A, 2))  # its answer was lost: told again, nothing new
+    with pytest.raises(StaleAttempt):
+        await workspace.commit(quick, "another", done(A, 2))
+    await workspace.commit(quick, "new", done(A, 2))  # its answer was lost: told again, nothing new
     assert (await kinds(workspace, owner.run)).count(("task.done", "a")) == 1
     assert await workspace.slot(owner.run, "a") == "new"
 

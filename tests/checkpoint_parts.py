@@ -1,24 +1,17 @@
-"""What the tests of the checkpoint saver share: graphs, configs, checkpoints, and a real Redis Cluster."""
+"""What the tests of the checkpoint saver share: graphs, configs and checkpoints."""
 
-import asyncio
 import operator
-import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias, TypedDict
 
-import redis.asyncio
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from pointsman.services.embedded import find_server
 from pointsman.workflows.checkpoint import RedisSaver
 
 Graph: TypeAlias = "CompiledStateGraph[Any, Any, Any, Any]"
-SLOTS = 16384
 
 
 def at(thread: str, **more: Any) -> Any:
@@ -111,73 +104,3 @@ def collector(saver: BaseCheckpointSaver[Any]) -> Graph:
     graph.add_edge(START, "add")
     graph.add_edge("add", END)
     return graph.compile(checkpointer=saver)
-
-
-@asynccontextmanager
-async def cluster(folder: Path, nodes: int = 3) -> AsyncIterator[str]:
-    """The address of a Redis Cluster of real servers on this machine."""
-    ports = _free_ports(nodes)
-    servers = [await _node(folder, port) for port in ports]
-    clients = [redis.asyncio.Redis(port=port) for port in ports]
-    try:
-        async with asyncio.timeout(30):
-            for index, client in enumerate(clients):
-                await _answers(client)
-                slots = range(SLOTS * index // nodes, SLOTS * (index + 1) // nodes)
-                await client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-                await client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
-            for client in clients[1:]:
-                await client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0])
-            for client in clients:
-                await _joined(client)
-        yield f"redis://127.0.0.1:{ports[0]}"
-    finally:
-        for client in clients:
-            await client.aclose()
-        for server in servers:
-            server.terminate()
-            await server.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Below 55000: a node also listens on its port plus 10000."""
-    held: list[socket.socket] = []
-    ports: list[int] = []
-    while len(ports) < count:
-        held.append(socket.socket())
-        held[-1].bind(("127.0.0.1", 0))
-        port = held[-1].getsockname()[1]
-        if port < 55_000:
-            ports.append(port)
-    for each in held:
-        each.close()
-    return ports
-
-
-async def _node(folder: Path, port: int) -> asyncio.subprocess.Process:
-    settings = {
-        "port": str(port),
-        "bind": "127.0.0.1",
-        "cluster-enabled": "yes",
-        "cluster-config-file": f"{port}.conf",
-        "dir": str(folder),
-        "save": "",
-        "logfile": f"{port}.log",
-    }
-    given = [a for name, value in settings.items() for a in (f"--{name}", value)]
-    return await asyncio.create_subprocess_exec(str(find_server()), *given)
-
-
-async def _answers(client: redis.asyncio.Redis) -> None:
-    while True:
-        with suppress(redis.exceptions.ConnectionError):
-            if await client.ping():
-                return
-        await asyncio.sleep(0.02)
-
-
-async def _joined(client: redis.asyncio.Redis) -> None:
-    while True:
-        if (await client.cluster("INFO"))["cluster_state"] == "ok":
-            return
-        await asyncio.sleep(0.05)

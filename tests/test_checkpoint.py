@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from checkpoint_parts import Graph, at, checkpoint, cluster, collector, counter, three_steps
+from checkpoint_parts import Graph, at, checkpoint, collector, counter, three_steps
 from langgraph.checkpoint.conformance import checkpointer_test, validate
+from redis_servers import cluster
 
+from pointsman.services.embedded import find_server
 from pointsman.workflows.checkpoint import RedisSaver, StaleCheckpoint
 
 pytestmark = pytest.mark.anyio
@@ -102,8 +104,8 @@ async def test_the_conformance_suite_passes_whole(
 
 async def test_the_conformance_suite_passes_whole_on_a_cluster(tmp_path: Path) -> None:
     """A key of another slot in one call would be refused by its nodes."""
-    async with cluster(tmp_path) as url:
-        await conforms(RedisSaver, url, cluster=True)
+    with cluster(find_server(), tmp_path) as nodes:
+        await conforms(RedisSaver, nodes[0].url, cluster=True)
 
 
 # --- two writers --------------------------------------------------------------------------------

@@ -55,6 +55,27 @@ async def test_forgetting_runs_leaves_the_others_whole(
     assert await saver.aget_tuple(third) is None
 
 
+async def test_a_namespace_begins_anew_when_its_checkpoints_are_forgotten(
+    saver: RedisSaver,
+) -> None:
+    await chain(saver, "t", "one")
+    child = at("t", checkpoint_ns="sub")
+    await saver.aput(child, checkpoint({"z": 1}), {"run_id": "two"}, {"z": "1"})
+    await saver.adelete_for_runs(["two"])
+    assert await saver.aget_tuple(child) is None
+    await saver.aput(child, checkpoint({"z": 2}), {"run_id": "three"}, {"z": "2"})
+    assert await values_at(saver, child) == {"z": 2}
+
+
+async def test_pruning_keeps_the_head_also_when_something_newer_stands_beside_it(
+    saver: RedisSaver,
+) -> None:
+    (head,) = await chain(saver, "t", "one")
+    await saver.aput(at("t"), checkpoint({}), {"step": -1}, {})
+    await saver.aprune(["t"])
+    assert await ids(saver, at("t")) == [id_of(head)]
+
+
 async def test_pruning_leaves_the_head_and_nothing_it_does_not_need(
     client: redis.asyncio.Redis, saver: RedisSaver
 ) -> None:
@@ -133,3 +154,17 @@ async def test_a_delta_channel_is_rebuilt_as_in_memory(saver: RedisSaver, durabi
     assert (await ours.aget_state(at("copy"))).values == whole
     after = await ours.ainvoke({"items": ["more"]}, at("t"), durability=durability)
     assert after == {"items": [*whole["items"], "more", "item 23"]}
+
+
+async def test_a_checkpoint_that_is_its_own_parent_has_an_end(saver: RedisSaver) -> None:
+    """Put again with the config that the put returned."""
+    made = checkpoint({"x": 1})
+    config = await saver.aput(at("t"), made, {"step": 0}, {"x": "1"})
+    metadata: Any = {"step": 1, "counters_since_delta_snapshot": {"d": (1, 1)}}
+    made["channel_versions"]["d"] = "1"
+    await saver.aput(config, made, metadata, {"d": "1"})
+    await saver.aput_writes(config, [("d", 5)], "task")
+    found = await saver.aget_delta_channel_history(config=config, channels=["d"])
+    assert [value for _, _, value in found["d"]["writes"]] == [5]
+    await saver.aprune(["t"])
+    assert len(await ids(saver, at("t"))) == 1

@@ -20,6 +20,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 import pointsman.workflows.checkpoint
 from pointsman.workflows.checkpoint import CorruptCheckpoint, RedisSaver, StaleCheckpoint
+from pointsman.workflows.checkpoint.places import Keys
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +84,24 @@ async def test_an_expired_thread_is_gone_everywhere(
         await saver.aput(config, checkpoint({"x": 9}, {"x": "9"}), {"step": 2}, {"x": "9"})
 
 
+async def test_expired_threads_leave_the_list_of_threads(
+    client: redis.asyncio.Redis, redis_url: str
+) -> None:
+    """With the next write to a thread of the same tag."""
+    tagged = [name for name in map(str, range(10_000)) if Keys("lg").thread(name)[2][4:6] == "00"]
+    async with aclosing(RedisSaver.at(redis_url, keep_seconds=1)) as brief:
+        for name in tagged[:9]:
+            await chain(brief, name, "one")
+    assert await client.zcard("lg:{00}/threads") == 9
+    await gone(client, "*:rows")
+    async with aclosing(RedisSaver.at(redis_url)) as saver:
+        (config,) = await chain(saver, tagged[9], "one")
+        async with asyncio.timeout(20):
+            while await client.zcard("lg:{00}/threads") > 1:  # it is up to a second behind
+                await saver.aput_writes(config, [("x", 1)], "task")
+    assert await client.zrange("lg:{00}/threads", 0, -1) == [tagged[9].encode()]
+
+
 async def test_a_thread_may_be_kept_for_ever(
     client: redis.asyncio.Redis, saver: RedisSaver, redis_url: str
 ) -> None:
@@ -112,6 +131,16 @@ async def test_a_read_costs_as_much_as_its_checkpoint(
     assert told < 20_000, told
 
 
+async def test_a_listing_with_a_limit_does_not_fetch_the_rest(
+    client: redis.asyncio.Redis, saver: RedisSaver
+) -> None:
+    made = await chain(saver, "t", *["run"] * 200)
+    before = (await client.info("stats"))["total_net_output_bytes"]
+    assert await ids(saver, at("t"), before=made[100], limit=1) == [id_of(made[99])]
+    told = (await client.info("stats"))["total_net_output_bytes"] - before
+    assert told < 3_000, told
+
+
 async def test_all_threads_are_listed_newest_first(saver: RedisSaver) -> None:
     made = [c for thread in ("a", "b", "c") for c in await chain(saver, thread, "one", "two")]
     child = at("a", checkpoint_ns="sub:1|leaf:2")
@@ -126,6 +155,14 @@ async def test_all_threads_are_listed_newest_first(saver: RedisSaver) -> None:
     assert await ids(saver, child) == newest[:1]
     assert await ids(saver, made[3]) == [newest[3]]
     assert [found.checkpoint["id"] for found in saver.list(None)] == newest
+
+
+async def test_the_value_of_a_version_stays_what_it_was(saver: RedisSaver) -> None:
+    """A second value under the same version would change the checkpoints that have the first."""
+    first = await saver.aput(at("t"), checkpoint({"x": 1}), {"step": 0}, {"x": "1"})
+    second = await saver.aput(first, checkpoint({"x": 2}), {"step": 1}, {"x": "1"})
+    assert await values_at(saver, first) == {"x": 1}
+    assert await values_at(saver, second) == {"x": 1}
 
 
 async def test_writes_come_in_the_order_in_which_they_are_applied(saver: RedisSaver) -> None:
@@ -165,21 +202,26 @@ async def test_a_thread_may_have_any_name(saver: RedisSaver, thread: str) -> Non
 Act = tuple[str, str, int, dict[str, int]]
 news = st.dictionaries(st.sampled_from("xyz"), st.integers(-5, 5), max_size=3)
 acts = st.tuples(
-    st.sampled_from(["put", "write"]), st.sampled_from(["", "sub"]), st.integers(0, 9), news
+    st.sampled_from(["put", "clear", "write"]),
+    st.sampled_from(["", "", "", "sub"]),
+    st.sampled_from([0, 0, 0, 1, 2, 3]),
+    news,
 )
 
 
 async def grown(saver: RedisSaver, memory: InMemorySaver, told: list[Act]) -> list[Any]:
-    """A tree of checkpoints in two namespaces, each put on an earlier one, and writes to any of them."""
+    """A tree of checkpoints in two namespaces, each put on an earlier one, mostly the last, and writes to any of them."""
     roots = {"": at("t"), "sub": at("t", checkpoint_ns="sub")}
     made = {ns: [root] for ns, root in roots.items()}
     for number, (act, ns, choice, fresh) in enumerate(told):
-        on = made[ns][choice % len(made[ns])]
+        on = made[ns][-1 - choice % len(made[ns])]
         before = memory.get_tuple(on) if on is not roots[ns] else None
-        if act == "put":
+        if act != "write":
             old = before.checkpoint if before else checkpoint({})
             versions: Any = dict.fromkeys(fresh, str(number))
             values = {**old["channel_values"], **fresh}
+            if act == "clear":  # as a delta channel: a new version, and no value
+                values = {c: v for c, v in values.items() if c not in fresh}
             put = checkpoint(values, {**old["channel_versions"], **versions})
             metadata: Any = {"step": number, "source": "loop"}
             memory.put(on, put, metadata, versions)
@@ -191,7 +233,7 @@ async def grown(saver: RedisSaver, memory: InMemorySaver, told: list[Act]) -> li
     return [config for configs in made.values() for config in configs]
 
 
-@given(st.lists(acts, min_size=1, max_size=12))
+@given(st.lists(acts, min_size=1, max_size=20))
 @settings(max_examples=60)
 async def test_it_answers_as_the_saver_in_memory_does(redis_url: str, told: list[Act]) -> None:
     async with aclosing(RedisSaver.at(redis_url, fenced=False, prefix="model")) as saver:

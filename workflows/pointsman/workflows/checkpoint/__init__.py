@@ -6,21 +6,25 @@ Publishable by itself: nothing else of ours is imported. What it promises:
   live of the whole thread change in one script, or not at all. A put repeated after a lost reply changes
   nothing.
 - **No update is lost to another writer** (`fenced=True`). A put is taken when its parent is the head, or when
-  its writer had read the thread since the head was put: `get_tuple` and `list` note in the config what they
-  saw (`configurable["__seen"]`) and LangGraph carries it to the put. So time travel and forks work, a config
+  its writer read the thread since the head was put: `get_tuple` and `list` note in the config what they saw
+  (`configurable["__seen"]`) and LangGraph carries it to the put. So time travel and forks work, but a config
   that was the head when it was read is refused with StaleCheckpoint once it is not, and so is a second
   beginning of a thread. A put that rests on a delta channel is refused when its parent took writes in that
-  channel that the writer has not seen. Late writes to a checkpoint that others went on from are refused.
+  channel that the writer has not seen; late writes to a checkpoint that others went on from are refused.
+  Two things are the caller's: a config that names no checkpoint means whatever the head is then, so a value
+  computed from an earlier read goes back through the config that the read gave; and a run that was refused
+  may have put some of its checkpoints before.
 - **A stalled owner is refused everywhere.** `configurable["fence"]` is the integer epoch of the writer's
   ownership. A thread takes no put and no writes with a lower fence than the highest that a put, a write or a
   read has shown it. Writers without a fence are held to the head alone.
-- **A read is of one moment**, and costs as much as its checkpoint: not as the thread.
+- **A read is of one moment**, and costs as much as its checkpoint, not as the thread.
 - **A thread expires as one**, `keep_seconds` after its last put or writes; None keeps it.
 - **A thread is two keys** and shares a hash tag with the list of threads it is in: every script stays in one
-  slot. Only copying touches two threads, with a snapshot of the one and one act on the other.
+  slot. Only copying touches two threads, with a snapshot of the one and one act on the other. Listing and
+  forgetting without a thread ask 256 such lists, and need no index that could lag behind.
 
 A checkpoint without parent and without channels carries no update. On a thread that has a head it is stored
-and listed, and the head stays (the published conformance suite begins threads so more than once).
+and listed, and the head stays (the published conformance suite begins threads so, more than once).
 """
 
 import asyncio

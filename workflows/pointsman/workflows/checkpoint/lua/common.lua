@@ -55,7 +55,7 @@ local function keep()
     redis.call('PERSIST', ROWS)
     redis.call('PERSIST', ORDER)
   end
-  redis.call('ZREMRANGEBYSCORE', THREADS, '-inf', '(' .. now)
+  redis.call('ZREMRANGEBYSCORE', THREADS, '-inf', now)
   redis.call('ZADD', THREADS, expiry, a.thread)
 end
 

@@ -41,10 +41,6 @@ class Place:
     fence: int | None = None
     seen: Seen = UNSEEN
 
-    @property
-    def at(self) -> str:
-        return f"{self.ns}\0{self.id}"
-
     def to(self, id: str, seen: Seen | None = None) -> "Place":
         return replace(self, id=id, seen=self.seen if seen is None else seen)
 

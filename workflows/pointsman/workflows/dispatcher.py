@@ -111,6 +111,8 @@ class Dispatcher:
             await self._workspace.wakeups.ready()
             state, last = await self._rebuilt(state)
             await self._offer_again(state)
+            if state.held:
+                self._next_look = 0.0  # a parked run is brought back when a person's time is over
             state, resumed = pending(state)
             commands = list(resumed)
             more = False
@@ -210,6 +212,8 @@ class Dispatcher:
         ends = [n.approval.expires for n in state.nodes.values() if n.approval is not None]
         if self._terms.fixed:
             ends.append(self._terms.deadline)
+        if min(ends) <= time.time():
+            return  # its time has come: the timers decide
         if await self._workspace.park(self._owner, last, min(ends)):
             raise Parked
 

@@ -8,6 +8,7 @@ with Client() as client:
 """
 
 from pointsman.client.aio import AsyncClient
+from pointsman.client.decisions import Approval, DeadLetter, Effect, Fault
 from pointsman.client.errors import (
     BadReply,
     ClientClosed,
@@ -25,7 +26,6 @@ from pointsman.client.results import (
     Capability,
     Event,
     Expert,
-    Fault,
     File,
     Part,
     Plan,
@@ -38,13 +38,16 @@ from pointsman.client.sync import Client
 
 __all__ = [
     "Answer",
+    "Approval",
     "AsyncClient",
     "BadReply",
     "Budget",
     "Capability",
     "Client",
     "ClientClosed",
+    "DeadLetter",
     "DeadlinePassed",
+    "Effect",
     "Event",
     "Expert",
     "Fault",

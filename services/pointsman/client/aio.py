@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
+from pointsman.client.decisions import Approval, DeadLetter, Decision, Effect, Json
 from pointsman.client.errors import (
     BadReply,
     ClientClosed,
@@ -23,6 +26,7 @@ from pointsman.client.errors import (
 from pointsman.client.local import LocalServer
 from pointsman.client.results import (
     Answer,
+    Approve,
     Budget,
     Capability,
     Event,
@@ -106,15 +110,25 @@ class AsyncClient:
         deadline: float | None = None,
         prefer: Prefer = "balanced",
         thread: str | None = None,
+        approve: Approve = "marked",
         on_event: OnEvent | None = None,
     ) -> Answer:
         """Does what is asked and waits for the answer; it is cancelled if the caller stops waiting.
 
         A run that failed, was refused or cancelled gives an Answer with that status.
-        deadline: seconds from now. Raises DeadlinePassed when the server does not end it by itself.
+        deadline: seconds from now. approve: which tasks wait for a person. Raises DeadlinePassed when
+        the server does not end it by itself.
         """
-        terms = {"budget": budget, "deadline": deadline, "prefer": prefer, "thread": thread}
-        async with aclosing(self.running(request, files=files, **terms)) as steps:  # type: ignore[arg-type]
+        steps = self.running(
+            request,
+            files=files,
+            budget=budget,
+            deadline=deadline,
+            prefer=prefer,
+            thread=thread,
+            approve=approve,
+        )
+        async with aclosing(steps):
             async for step in steps:
                 if isinstance(step, Answer):
                     return step
@@ -131,13 +145,20 @@ class AsyncClient:
         deadline: float | None = None,
         prefer: Prefer = "balanced",
         thread: str | None = None,
+        approve: Approve = "marked",
     ) -> AsyncGenerator[Event | Answer, None]:
         """`run` as a stream: each event as it happens and, at last, the Answer. Leaving it early cancels
         the run.
         """
         until = None if deadline is None else time.monotonic() + deadline + GRACE
         run = await self.start(
-            request, files=files, budget=budget, deadline=deadline, prefer=prefer, thread=thread
+            request,
+            files=files,
+            budget=budget,
+            deadline=deadline,
+            prefer=prefer,
+            thread=thread,
+            approve=approve,
         )
         over = False
         try:
@@ -171,7 +192,8 @@ class AsyncClient:
         thread: str | None = None,
     ) -> Plan:
         """The plan for a request, which is not run. `Plan.refusal` says why there is none."""
-        run = await self._create(request, files, None, None, prefer, thread, dry_run=True)
+        terms = {"prefer": prefer, "thread": thread, "dry_run": True}
+        run = await self._create(request, files, terms)
         found: Plan | None = None
         async with aclosing(self.events(run)) as events:
             async for event in events:
@@ -191,35 +213,35 @@ class AsyncClient:
         deadline: float | None = None,
         prefer: Prefer = "balanced",
         thread: str | None = None,
+        approve: Approve = "marked",
     ) -> Run:
         """Starts a run and returns at once; it goes on whether or not anyone watches it."""
-        return await self._create(request, files, budget, deadline, prefer, thread, dry_run=False)
+        terms = {
+            "budget": asdict(budget or Budget()),
+            "deadline_seconds": deadline,
+            "prefer": prefer,
+            "thread": thread,
+            "approve": approve,
+        }
+        return await self._create(request, files, terms)
 
-    async def _create(
-        self,
-        request: str,
-        files: Sequence[Source],
-        budget: Budget | None,
-        deadline: float | None,
-        prefer: Prefer,
-        thread: str | None,
-        *,
-        dry_run: bool,
-    ) -> Run:
+    async def _create(self, request: str, files: Sequence[Source], terms: Mapping[str, Any]) -> Run:
         held = await self._held(files)
         body = {
             "request": request,
             "files": [f.id for f in held],
-            "thread": thread,
-            "budget": asdict(budget or Budget()),
-            "deadline_seconds": deadline,
-            "prefer": prefer,
-            "dry_run": dry_run,
             "timezone": minutes_east(),
+            **terms,
         }
-        reply = await self._open.json("POST", "/v1/runs", json=body)
-        now = time.time()
-        return Run(str(reply["id"]), "queued", request, thread, now, None, dry_run, held)
+        id = await self._made("/v1/runs", body)
+        dry_run = bool(terms.get("dry_run"))
+        return Run(id, "queued", request, terms["thread"], time.time(), None, dry_run, held)
+
+    async def _made(self, path: str, body: Mapping[str, Any]) -> str:
+        """The id of a new run. Under its key the request may be sent again: it makes one run."""
+        key = {"Idempotency-Key": secrets.token_hex(16)}
+        reply = await self._open.json("POST", path, safe=True, json=body, headers=key)
+        return str(reply["id"])
 
     async def wait(self, run: Run | str) -> Answer:
         """The answer of a run that was started, once it is over."""
@@ -239,14 +261,15 @@ class AsyncClient:
         """
         import httpx
 
-        path = f"/v1/runs/{quote(id_of(run), safe='')}/events"
+        id = id_of(run)
+        path = f"/v1/runs/{quote(id, safe='')}/events"
         failures, last, why = 0, after, "the stream broke off"
         while failures < STREAM_FAILURES:
             try:
                 async with aclosing(self._stream(path, last)) as events:
                     async for event in events:
                         failures, last = 0, event.id
-                        yield event
+                        yield replace(event, run=id)
                         if event.type == "run.ended":
                             return
                 if last is not None and (await self.get(run)).over:
@@ -284,6 +307,65 @@ class AsyncClient:
         """Asks a run to stop; its events tell when it has. Raises RequestRejected when it is over."""
         path = f"/v1/runs/{quote(id_of(run), safe='')}/cancel"
         await self._open.json("POST", path, json={"reason": reason})
+
+    async def rerun(self, run: Run | str, *, from_task: str | None = None) -> Run:
+        """The plan of a run that has ended once more, as a new run: from a task on, else from what failed.
+        Results that do not depend on those are taken over. Raises RequestRejected when there is nothing
+        to run again.
+        """
+        path = f"/v1/runs/{quote(id_of(run), safe='')}/rerun"
+        return await self.get(await self._made(path, {"from_task": from_task}))
+
+    # --- decisions, effects, dead letters ---------------------------------------------------------
+
+    async def approvals(self, run: Run | str) -> tuple[Approval, ...]:
+        """All that was asked of people in a run, what is pending first."""
+        path = f"/v1/runs/{quote(id_of(run), safe='')}/approvals"
+        value = await self._open.json("GET", path)
+        return tuple(Approval.of(a) for a in value["approvals"])
+
+    async def decide(
+        self,
+        approval: Approval,
+        decision: Decision,
+        *,
+        by: str = "",
+        note: str = "",
+        value: Json = None,
+    ) -> Approval:
+        """A person's decision on exactly what `approval` shows. value: with "done", the task's result.
+
+        Raises RequestRejected when it was decided before, has expired or the run was stopped.
+        """
+        body = {"decision": decision, "by": by, "note": note, "value": value}
+        return await self._decided(approval, body)
+
+    async def edit(
+        self, approval: Approval, arguments: Mapping[str, Json], *, by: str = "", note: str = ""
+    ) -> Approval:
+        """Other arguments in place of those that were asked about: gives the new request, to be decided."""
+        body = {"decision": "edited", "by": by, "note": note, "arguments": dict(arguments)}
+        return await self._decided(approval, body)
+
+    async def _decided(self, approval: Approval, body: Mapping[str, Any]) -> Approval:
+        path = f"/v1/runs/{quote(approval.run, safe='')}/approvals/{quote(approval.id, safe='')}"
+        sent = {"digest": approval.digest, **body}
+        return Approval.of(await self._open.json("POST", path, json=sent))
+
+    async def effects(self, run: Run | str) -> tuple[Effect, ...]:
+        """The ledger of a run: every effect outside that was begun, and whether its outcome is known."""
+        value = await self._open.json("GET", f"/v1/runs/{quote(id_of(run), safe='')}/effects")
+        return tuple(Effect.of(e) for e in value["effects"])
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Tasks that no expert could do, of all runs, newest first."""
+        value = await self._open.json("GET", "/v1/dead-letters")
+        return tuple(DeadLetter.of(x) for x in value["dead_letters"])
+
+    async def forget(self, letter: DeadLetter) -> None:
+        """Drops a dead letter from the list. Raises RequestRejected when it is not there."""
+        path = f"/v1/dead-letters/{quote(letter.run, safe='')}/{quote(letter.task, safe='')}"
+        await self._open.request("DELETE", path)
 
     # --- files ----------------------------------------------------------------------------------
 

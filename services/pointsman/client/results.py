@@ -7,14 +7,16 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
+from pointsman.client.decisions import Approval, Fault, Json
 from pointsman.client.errors import IncompleteTable
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Status = Literal["queued", "running", "done", "failed", "refused", "cancelled"]
 Prefer = Literal["balanced", "quality", "cost", "latency"]
 Format = Literal["csv", "xlsx", "json", "txt"]
+Approve = Literal["marked", "effects", "never"]
+"""Which tasks wait for a person: those of marked capabilities, also every `keyed` and `once` effect, or none."""
 
 OVER: frozenset[str] = frozenset({"done", "failed", "refused", "cancelled"})
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -48,27 +50,6 @@ class Usage:
             int(value.get("input_tokens", 0)),
             int(value.get("output_tokens", 0)),
             float(value.get("seconds", 0.0)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why something was not done. fault: whose it is, "caller", "plan", "expert" or "us"."""
-
-    code: str
-    message: str
-    fault: str = "us"
-    retryable: bool = False
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any] | None) -> "Fault | None":
-        if value is None:
-            return None
-        return cls(
-            str(value["code"]),
-            str(value["message"]),
-            str(value.get("fault", "us")),
-            bool(value.get("retryable", False)),
         )
 
 
@@ -204,7 +185,7 @@ class Answer:
     def of(cls, record: Mapping[str, Any]) -> "Answer":
         """From a run's record; where it has no answer, the text is the error's message."""
         value: Mapping[str, Any] = record.get("answer") or NOTHING
-        error = Fault.of(record.get("error"))
+        error = _error_of(record)
         ended = record.get("ended") or record["created"]
         return cls(
             str(record["id"]),
@@ -218,6 +199,10 @@ class Answer:
             float(value.get("seconds") or ended - record["created"]),
             error,
         )
+
+
+def _error_of(record: Mapping[str, Any]) -> Fault | None:
+    return Fault.of(record["error"]) if record.get("error") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +287,20 @@ class Event:
     type: str
     at: float
     fields: Mapping[str, Any]
+    run: str = ""
 
     @property
     def task(self) -> str | None:
         task = self.fields.get("task")
         return task if isinstance(task, str) else None
+
+    @property
+    def approval(self) -> Approval | None:
+        """What is asked, when the event is `approval.requested`."""
+        if self.type != "approval.requested":
+            return None
+        known = {"id": self.fields["approval"], "run": self.run, "created": self.at}
+        return Approval.of({**self.fields, **known, "pending": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +336,7 @@ class Run:
             bool(record.get("dry_run", False)),
             tuple(File.of(f) for f in record.get("files", ())),
             Usage.of(record.get("usage", NOTHING)),
-            Fault.of(record.get("error")),
+            _error_of(record),
             Answer.of(record) if over else None,
         )
 

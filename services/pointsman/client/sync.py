@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pointsman.client.aio import IDLE_SECONDS, AsyncClient, OnEvent
+from pointsman.client.decisions import Approval, DeadLetter, Decision, Effect, Json
 from pointsman.client.errors import BadReply, ClientClosed
 from pointsman.client.results import (
     Answer,
+    Approve,
     Budget,
     Capability,
     Event,
@@ -171,11 +173,18 @@ class Client:
         deadline: float | None = None,
         prefer: Prefer = "balanced",
         thread: str | None = None,
+        approve: Approve = "marked",
         on_event: OnEvent | None = None,
     ) -> Answer:
         """Does what is asked and waits for the answer; it is cancelled if the caller is interrupted."""
         steps = self.running(
-            request, files=files, budget=budget, deadline=deadline, prefer=prefer, thread=thread
+            request,
+            files=files,
+            budget=budget,
+            deadline=deadline,
+            prefer=prefer,
+            thread=thread,
+            approve=approve,
         )
         with contextlib.closing(steps):
             for step in steps:
@@ -194,11 +203,18 @@ class Client:
         deadline: float | None = None,
         prefer: Prefer = "balanced",
         thread: str | None = None,
+        approve: Approve = "marked",
     ) -> Generator[Event | Answer, None, None]:
         """`run` as a stream: each event as it happens and, at last, the Answer."""
         return self._loop.iterate(
             self._client.running(
-                request, files=files, budget=budget, deadline=deadline, prefer=prefer, thread=thread
+                request,
+                files=files,
+                budget=budget,
+                deadline=deadline,
+                prefer=prefer,
+                thread=thread,
+                approve=approve,
             )
         )
 
@@ -224,11 +240,18 @@ class Client:
         deadline: float | None = None,
         prefer: Prefer = "balanced",
         thread: str | None = None,
+        approve: Approve = "marked",
     ) -> Run:
         """Starts a run and returns at once; it goes on whether or not anyone watches it."""
         return self._loop.call(
             self._client.start(
-                request, files=files, budget=budget, deadline=deadline, prefer=prefer, thread=thread
+                request,
+                files=files,
+                budget=budget,
+                deadline=deadline,
+                prefer=prefer,
+                thread=thread,
+                approve=approve,
             )
         )
 
@@ -257,6 +280,46 @@ class Client:
     def cancel(self, run: Run | str, *, reason: str = "stopped by the user") -> None:
         """Asks a run to stop; its events tell when it has."""
         self._loop.call(self._client.cancel(run, reason=reason))
+
+    def rerun(self, run: Run | str, *, from_task: str | None = None) -> Run:
+        """The plan of a run that has ended once more, as a new run: from a task on, else from what failed."""
+        return self._loop.call(self._client.rerun(run, from_task=from_task))
+
+    def approvals(self, run: Run | str) -> tuple[Approval, ...]:
+        """All that was asked of people in a run, what is pending first."""
+        return self._loop.call(self._client.approvals(run))
+
+    def decide(
+        self,
+        approval: Approval,
+        decision: Decision,
+        *,
+        by: str = "",
+        note: str = "",
+        value: Json = None,
+    ) -> Approval:
+        """A person's decision on exactly what `approval` shows. value: with "done", the task's result."""
+        return self._loop.call(
+            self._client.decide(approval, decision, by=by, note=note, value=value)
+        )
+
+    def edit(
+        self, approval: Approval, arguments: Mapping[str, Json], *, by: str = "", note: str = ""
+    ) -> Approval:
+        """Other arguments in place of those that were asked about: gives the new request, to be decided."""
+        return self._loop.call(self._client.edit(approval, arguments, by=by, note=note))
+
+    def effects(self, run: Run | str) -> tuple[Effect, ...]:
+        """The ledger of a run: every effect outside that was begun, and whether its outcome is known."""
+        return self._loop.call(self._client.effects(run))
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Tasks that no expert could do, of all runs, newest first."""
+        return self._loop.call(self._client.dead_letters())
+
+    def forget(self, letter: DeadLetter) -> None:
+        """Drops a dead letter from the list."""
+        self._loop.call(self._client.forget(letter))
 
     def upload(self, *sources: Source) -> tuple[File, ...]:
         """Sends files: a path, a folder with all its files, a name with bytes."""

@@ -104,6 +104,7 @@ class ControllerGraph:
         self._router = Router(workspace)
         self._owners: dict[str, Owner] = {}
         self._states: dict[str, RunState] = {}
+        self._saver = saver
         self._graph = self._compiled(saver)
 
     def _compiled(self, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -129,6 +130,7 @@ class ControllerGraph:
             begun = (await self._graph.aget_state(config)).values
             start: Phases | None = None if begun else {"run": owner.run}
             await self._graph.ainvoke(start, config, durability="sync")
+            await self._saver.adelete_thread(owner.run)  # the run has ended: nobody resumes it
         finally:
             del self._owners[owner.run]
             self._states.pop(owner.run, None)

@@ -171,7 +171,7 @@ class Owners(Stage):
         owner, task = self._owner(who), self._task(pick, "waiting", "ready", "running")
         value, salience = self._number() if how == "done" else None, float(pick)
         told = self.model.settle(owner.epoch, task, how, value, salience)
-        event = settled_event(task, how, self.model.cells[task].attempt)
+        event = settled_event(task, how, self._attempt_of(task))
         act = self.workspace.settle(owner, TaskId(task), how, event, value, salience)
         self._act("settle", told, act)
 

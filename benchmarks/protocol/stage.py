@@ -198,9 +198,13 @@ class Stage(RuleBasedStateMachine):
         return self._pick(good, self.owners, pick)
 
     def _task(self, pick: int, *statuses: TaskStatus, loops: bool | None = None) -> str:
+        """Of the plan, or one that is in no plan. loops: only such, or only others."""
         wanted = [t for t in self.model.cells if loops is None or (t in self.loops) == loops]
         good = [t for t in wanted if self.model.cells[t].status in statuses]
-        return self._pick(good, wanted or list(self.model.cells), pick)
+        return self._pick(good, wanted or ["nowhere"], pick)
+
+    def _attempt_of(self, task: str) -> int:
+        return self.model.cells[task].attempt if task in self.model.cells else 0
 
     def _claim(self, pick: int) -> Claim:
         cells = self.model.cells

@@ -20,7 +20,7 @@ class Workers(Stage):
     @rule(who=PICK, pick=PICK, more=st.sampled_from([1, 1, 1, 0, 2]), cost=st.integers(0, 30))
     def route(self, who: int, pick: int, more: int, cost: int) -> None:
         owner, task = self._owner(who), self._task(pick, "ready", loops=False)
-        attempt = self.model.cells[task].attempt + more
+        attempt = self._attempt_of(task) + more
         told = self.model.route(owner.epoch, task, attempt, cost)
         if told.word == OK:
             self.costs[task, attempt] = cost
@@ -33,7 +33,7 @@ class Workers(Stage):
     @rule(pick=PICK, less=st.sampled_from([0, 0, 0, 1]), many=st.sampled_from([1, 1, 3]))
     def claim(self, pick: int, less: int, many: int) -> None:
         task = self._task(pick, "queued")
-        attempt = self.model.cells[task].attempt - less
+        attempt = self._attempt_of(task) - less
         told = [self.model.claim(task, attempt) for _ in range(many)]
         acts = [
             self.workspace.claim(self.run, TaskId(task), attempt, worker=f"w{n}", lease=LIVE)
@@ -97,7 +97,7 @@ class Workers(Stage):
     @rule(pick=PICK, less=st.sampled_from([0, 0, 0, 1]))
     def lose(self, pick: int, less: int) -> None:
         task = self._task(pick, "queued", "running")
-        attempt = self.model.cells[task].attempt - less
+        attempt = self._attempt_of(task) - less
         told = self.model.lose(task, attempt)
         fault = Fault("expert.worker-lost", "gone", "expert", True)
         event = TaskFailed(task, attempt, fault, False, time.time())
@@ -109,7 +109,7 @@ class Workers(Stage):
     @rule(pick=PICK)
     def intend(self, pick: int) -> None:
         claim = self._claim(pick)
-        effect: Literal["once", "keyed"] = "keyed" if claim.task.endswith("1") else "once"
+        effect: Literal["once", "keyed"] = "keyed" if ord(claim.task[1]) % 3 == 0 else "once"
         told = self.model.intend(claim.task, claim.attempt, effect)
         before = self._act("intend", told, self.workspace.intend(claim, effect, "w"))
         if before is not None and before.answer == "go" and effect == "once":

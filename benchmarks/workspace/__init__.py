@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.workspace import delays, memory, peers, steps
@@ -165,7 +166,7 @@ def main(arguments: list[str]) -> dict[str, object]:
         with tempfile.TemporaryDirectory() as folder:
             told[name], lines = PARTS[name](Path(folder), options)
         for line in lines:
-            table.add_row(*line)
+            table.add_row(*map(escape, line))
         table.add_section()
         loads.append(os.getloadavg()[0])
     held = bars(told)

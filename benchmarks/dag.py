@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypedDict
 
+import uvloop
 from langgraph.graph import END, START, StateGraph
 from rich.console import Console
 from rich.table import Table
@@ -246,7 +247,7 @@ def main(arguments: list[str]) -> dict[str, object]:
         "--graphs", type=int, default=0, help="random graphs besides the skewed one"
     )
     options = parser.parse_args(arguments)
-    families = asyncio.run(measure_all(options.rounds, options.graphs))
+    families = uvloop.run(measure_all(options.rounds, options.graphs))
     show(families)
     return {
         "critical_path_seconds": path_of(skewed()),

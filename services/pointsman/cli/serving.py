@@ -37,7 +37,16 @@ def serve(
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    asyncio.run(_serve(settings, frozenset(roles), announce, while_stdin, ready))
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(_serve(settings, frozenset(roles), announce, while_stdin, ready))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 async def _serve(

@@ -14,7 +14,7 @@ from pointsman.router.workspace import keys
 from pointsman.router.workspace.admission import Admission
 from pointsman.router.workspace.artifacts import ArtifactLedger, ArtifactMissing
 from pointsman.router.workspace.connection import Redis, redis_errors
-from pointsman.router.workspace.pipelined import calls
+from pointsman.router.workspace.pipelined import Pipelined, calls
 from pointsman.router.workspace.queues import Queue
 from pointsman.router.workspace.scripts import Scripts
 
@@ -42,6 +42,7 @@ class Acts:
     ) -> None:
         self._redis = redis
         self._calls = calls(redis)
+        self._one_server = isinstance(self._calls, Pipelined)
         self._scripts = Scripts(self._calls)
         self._artifacts = artifacts
         self._keep = keep_seconds
@@ -50,7 +51,7 @@ class Acts:
 
     def queue(self, key: str) -> Queue:
         if key not in self._queues:
-            self._queues[key] = Queue(self._redis, self._calls, key)
+            self._queues[key] = Queue(self._redis, self._calls, calls(self._redis), key)
         return self._queues[key]
 
     async def _text(self, value: Json) -> str:

@@ -144,12 +144,13 @@ class Owning(Acts):
     async def route(self, owner: Owner, event: TaskRouted, call: Mapping[str, Any]) -> bool:
         """Opens an attempt and offers it to its expert; False when the task is not ready any more.
 
-        The offer follows the script: should we die between, the next owner offers it again. Raises
+        On a cluster the offer follows: should we die between, the next owner offers it again. Raises
         BudgetExceeded when the run's budget does not hold what the attempt may cost.
         """
+        expert = str(event.route["expert"])
         found = await self._scripts(
             "route",
-            keys.of_run(owner.run),
+            keys.of_run(owner.run) + ([keys.queue(expert)] if self._one_server else []),
             owner.epoch,
             event.task,
             event.attempt,
@@ -161,8 +162,9 @@ class Owning(Acts):
             raise BudgetExceeded(found[1], float(found[2]), float(found[3]))
         opened = self._check(owner, found)
         # Queued at this very attempt already: the answer was lost on its way, and the script sent again.
-        if opened or found[1:] == [f"queued at attempt {event.attempt}"]:
-            await self.offer(owner.run, event.task, event.attempt, str(event.route["expert"]))
+        again = found[1:] == [f"queued at attempt {event.attempt}"]
+        if again or (opened and not self._one_server):
+            await self.offer(owner.run, event.task, event.attempt, expert)
         return opened
 
     async def offer(self, run: RunId, task: str, attempt: int, expert: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from pointsman.router.workspace.calls import Calls
+from pointsman.router.workspace.calls import Argument, Calls, entries
 from pointsman.router.workspace.connection import Redis, redis_errors
 
 GROUP = "pointsman"
@@ -28,9 +28,12 @@ class Offer:
 
 
 class Queue:
-    def __init__(self, redis: Redis, calls: Calls, key: str) -> None:
-        self._redis = redis  # for reads that wait
+    """`waiting`: a way of its own to Redis, for reads that wait."""
+
+    def __init__(self, redis: Redis, calls: Calls, waiting: Calls, key: str) -> None:
+        self._redis = redis
         self._calls = calls
+        self._waiting = waiting
         self.key = key
         self._made = False
 
@@ -43,10 +46,9 @@ class Queue:
         """Waits for offers; an empty list when none came in time."""
         with redis_errors(f"queue {self.key}"):
             await self._make()
+            wanted: list[Argument] = ["COUNT", count, "BLOCK", block_ms, "STREAMS", self.key, ">"]
             try:
-                found = await self._redis.xreadgroup(
-                    GROUP, consumer, {self.key: ">"}, count=count, block=block_ms
-                )
+                found = await self._waiting("XREADGROUP", "GROUP", GROUP, consumer, *wanted)
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
@@ -68,6 +70,9 @@ class Queue:
         with redis_errors(f"queue {self.key}"):
             await self._calls.script(*DONE, [self.key], [GROUP, offer.id])
 
+    async def close(self) -> None:
+        await self._waiting.close()
+
     async def length(self) -> int:
         with redis_errors(f"queue {self.key}"):
             return int(await self._calls("XLEN", self.key))
@@ -81,10 +86,5 @@ class Queue:
 
 
 def _offers(found: Any) -> list[Offer]:
-    """XREADGROUP answers with a list of (stream, entries), or a mapping of stream to [entries]."""
-    if not found:
-        return []
-    pages = (
-        [p for v in found.values() for p in v] if isinstance(found, dict) else [p[1] for p in found]
-    )
-    return [Offer(id, fields) for page in pages for id, fields in page if fields]
+    """From a list of (stream, entries), or none."""
+    return [Offer(id, fields) for _, page in found or () for id, fields in entries(page) if fields]

@@ -72,6 +72,8 @@ class Watching(Acts):
 
     async def close(self) -> None:
         await self.wakeups.close()
+        for queue in self._queues.values():
+            await queue.close()
         await self._calls.close()
         await self._redis.aclose()
 

@@ -3,11 +3,11 @@
 `--part` measures one of: steps (claim to commit, on the embedded server, with both policies of its
 append-only file), peers (LangGraph with a Postgres saver, DBOS, if installed), delays (ready to started, and
 makespan over critical path), memory (10,000 short runs, flat or not). All parts, in a short form: some
-four minutes. On a machine that does other work the numbers say little: look at the load that is printed.
+four minutes. Everything runs on uvloop, as `pointsman serve` does. On a machine that does other work the
+numbers say little: look at the load that is printed.
 """
 
 import argparse
-import asyncio
 import os
 import statistics
 import tempfile
@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+import uvloop
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -48,7 +49,7 @@ async def _steps(folder: Path, options: argparse.Namespace) -> dict[Policy, step
 
 def measure_steps(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[Line]]:
     sync = sync_cost(folder)
-    found = asyncio.run(_steps(folder, options))
+    found = uvloop.run(_steps(folder, options))
     lines = [("fdatasync of this disk", "", f"p50 {sync:.3f} ms")]
     for policy, measured in found.items():
         lines += steps.rows(policy, measured)
@@ -65,13 +66,13 @@ async def _on_redis(folder: Path) -> list[peers.Peer]:
 
 
 def measure_peers(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[Line]]:
-    found = asyncio.run(_on_redis(folder))
+    found = uvloop.run(_on_redis(folder))
     programs = find_programs()
     if options.postgres:
-        found += asyncio.run(peers.on_postgres(options.postgres))
+        found += uvloop.run(peers.on_postgres(options.postgres))
     elif programs is not None:
         with postgres(programs) as url:
-            found += asyncio.run(peers.on_postgres(url))
+            found += uvloop.run(peers.on_postgres(url))
     told: dict[str, Any] = {}
     lines: list[Line] = []
     if not options.postgres and programs is None:
@@ -87,7 +88,7 @@ def measure_peers(folder: Path, options: argparse.Namespace) -> tuple[dict[str, 
 
 
 def measure_delays(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[Line]]:
-    found = asyncio.run(delays.measure(folder, rounds=5, graphs=options.graphs))
+    found = uvloop.run(delays.measure(folder, rounds=5, graphs=options.graphs))
     told = delays.summary(found)
     lines: list[Line] = []
     for kind, values in told["ready_to_started_ms"].items():
@@ -100,7 +101,7 @@ def measure_delays(folder: Path, options: argparse.Namespace) -> tuple[dict[str,
 
 def measure_memory(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[Line]]:
     keep = memory.SHORT_KEEP if options.part == "memory" else memory.KEEP
-    found = asyncio.run(memory.measure(folder / "memory", runs=options.runs, keep=keep))
+    found = uvloop.run(memory.measure(folder / "memory", runs=options.runs, keep=keep))
     told = memory.summary(found)
     per_run = f"{told['redis_bytes_per_finished_run']:,} bytes"
     parts = ", ".join(f"{name} {size:,}" for name, size in told["redis_bytes_by_key"].items())

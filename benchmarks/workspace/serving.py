@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import uvloop
+
 from benchmarks.dag import GivenPlans, sleep
 from pointsman.experts.files import LocalFiles
 from pointsman.experts.tools.functions import ToolExpert
@@ -37,4 +39,4 @@ async def serve(url: str, keep: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+    uvloop.run(serve(sys.argv[1], int(sys.argv[2])))

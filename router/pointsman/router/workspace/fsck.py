@@ -77,9 +77,7 @@ async def _look_at_runs(workspace: Workspace, runs: Iterable[str]) -> list[Findi
         async with places:
             found.extend(await _look_at(workspace, run, queued))
 
-    async with asyncio.TaskGroup() as group:
-        for run in runs:
-            group.create_task(look(run))
+    await asyncio.gather(*(look(run) for run in runs))
     if queued:
         found.extend(_without_offer(queued, await _offers(workspace)))
     return found

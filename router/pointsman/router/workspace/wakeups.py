@@ -11,14 +11,16 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import redis.asyncio
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ConnectionError
 
 from pointsman.router.errors import WorkspaceUnavailable
+from pointsman.router.workspace.address import Address
 from pointsman.router.workspace.connection import (
     ANSWER_SECONDS,
     FAILURES,
@@ -27,6 +29,7 @@ from pointsman.router.workspace.connection import (
     heed,
 )
 from pointsman.router.workspace.keys import CANCEL, WAKE
+from pointsman.router.workspace.tap import Tap
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +94,9 @@ class Wakeups:
 
     async def _follow(self, before: int) -> None:
         """One subscription, until it breaks. `before`: cancellations that are not meant for it."""
+        if isinstance(self._redis, redis.asyncio.Redis):
+            with suppress(ValueError):  # it finds its server in a way of its own
+                await self._tapped(Address.of(self._redis.connection_pool))
         clock = asyncio.get_running_loop().time
         beat = CLUSTER_BEAT if isinstance(self._redis, RedisCluster) else BEAT
         async with await self._pubsub() as pubsub:
@@ -108,6 +114,27 @@ class Wakeups:
                         raise ConnectionError(f"no sign of life for {clock() - alive:.0f} s")
                     await pubsub.ping()
                     self._wake(WAKE)
+
+    async def _tapped(self, address: Address) -> None:
+        """On one server. Raises ConnectionError when it breaks."""
+        tap = await Tap.on(address, (WAKE, CANCEL), self._pushed)
+        try:
+            silent = False
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT):
+                        await tap.lost()
+                    raise ConnectionError("it was closed")
+                if silent and tap.silence() > SILENT:
+                    raise ConnectionError(f"no sign of life for {tap.silence():.0f} s")
+                silent = True
+                tap.say("PING")
+                self._wake(WAKE)
+        finally:
+            tap.drop("it was given up")
+
+    def _pushed(self, kind: str, channel: str, text: str) -> None:
+        self._heard({"type": kind, "channel": channel, "data": text})
 
     async def _pubsub(self) -> PubSub:
         """On the server, or on a node of the cluster: a different one each time, as one may be away."""

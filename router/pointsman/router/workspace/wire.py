@@ -5,7 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hiredis
 from redis import exceptions
@@ -37,13 +37,19 @@ ERRORS: Mapping[str, Callable[[str], RedisError]] = {
 }
 """What redis-py raises for the codes of error answers; ResponseError for all others."""
 
+W = TypeVar("W", bound="Wire")
 _MORE = object()
 _pack: Callable[[Any], bytes] = hiredis.pack_command  # its stub takes tuples of one part only
 
 
 async def connect(address: Address) -> "Wire":
+    """Raises ConnectionError, TimeoutError, AuthenticationError."""
+    return await made(address, Wire(address))
+
+
+async def made(address: Address, wire: W) -> W:
+    """Connects a wire and says who we are. Raises what `connect` raises."""
     loop = asyncio.get_running_loop()
-    wire = Wire(address)
     try:
         async with asyncio.timeout(address.connect_seconds):
             if address.path:
@@ -92,14 +98,14 @@ class Wire(asyncio.Protocol):
 
     def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
         """Writes a command; its answer comes in its turn. Raises ConnectionError, DataError."""
-        packed = _packed(command)
+        text = packed(command)
         transport = self._transport
         if self._lost or transport is None or transport.is_closing():
             raise self._away()
         answer = self._loop.create_future()
         due = self._loop.time() + self._seconds
         self._waiting.append((answer, due))
-        transport.write(packed)
+        transport.write(text)
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._look)
         return answer
@@ -255,15 +261,15 @@ class Wire(asyncio.Protocol):
         return exceptions.ConnectionError(f"{self._address}: the connection was lost ({why})")
 
 
-def _packed(command: tuple[Argument, ...]) -> bytes:
+def packed(command: tuple[Argument, ...]) -> bytes:
     """Raises DataError for what cannot be sent, before anything is."""
     try:
-        packed: bytes = _pack(command)
+        text: bytes = _pack(command)
     except (TypeError, UnicodeEncodeError) as error:
         raise exceptions.DataError(f"{command[0]!r}: {error}") from error
-    if len(packed) > LONGEST:
-        raise exceptions.DataError(f"{command[0]!r}: {len(packed)} bytes are too many")
-    return packed
+    if len(text) > LONGEST:
+        raise exceptions.DataError(f"{command[0]!r}: {len(text)} bytes are too many")
+    return text
 
 
 def _error(text: str) -> RedisError:

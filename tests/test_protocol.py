@@ -1,6 +1,5 @@
 """The protocol under random acts: no promise is broken, and a missing fence is found."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Iterator
@@ -8,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.router.workspace import Workspace, connect
-
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks are no part of what is installed
 
-from benchmarks.protocol import search
-from benchmarks.protocol.fence import unfenced
+from benchmarks.protocol import bench_at, search
+from benchmarks.protocol.guards import FENCE, GUARDS, unguarded
 from benchmarks.protocol.model import Rule
-from benchmarks.protocol.stage import Bench, Dying
+from benchmarks.protocol.stage import Bench
 from benchmarks.protocol.witness import Violation
 
 EXAMPLES = int(os.environ.get("POINTSMAN_PROTOCOL_EXAMPLES", "12"))
@@ -25,12 +22,8 @@ SEED = 4 if os.environ.get("CI") else None
 
 @pytest.fixture
 def bench(redis_url: str) -> Iterator[Bench]:
-    with asyncio.Runner() as runner:
-        workspace = Workspace(connect(redis_url))
-        dying = Dying(connect(redis_url))
-        yield Bench(runner, workspace, dying)
-        runner.run(workspace.close())
-        runner.run(dying.close())
+    with bench_at(redis_url) as made:
+        yield made
 
 
 def test_no_promise_is_broken_by_random_acts(bench: Bench) -> None:
@@ -40,13 +33,14 @@ def test_no_promise_is_broken_by_random_acts(bench: Bench) -> None:
 
 
 def test_a_missing_fence_is_found(bench: Bench) -> None:
-    unfenced(bench.workspace)
+    unguarded(bench.workspace, FENCE)
     with pytest.raises(Violation) as found:
         search(bench, examples=60, number=4, shrink=False)
     assert found.value.rule in (Rule.ONE_COMMIT, Rule.ATTEMPT, Rule.VALUE)
 
 
-def test_a_script_without_a_fence_cannot_lose_it(bench: Bench) -> None:
-    unfenced(bench.workspace)
-    with pytest.raises(ValueError, match="no fence"):
-        unfenced(bench.workspace)
+@pytest.mark.parametrize("name", GUARDS)
+def test_every_guard_is_in_the_scripts_and_comes_out(bench: Bench, name: str) -> None:
+    unguarded(bench.workspace, name)
+    with pytest.raises(ValueError, match="has no such guard"):
+        unguarded(bench.workspace, name)

@@ -2,8 +2,9 @@
 
 A state machine (hypothesis) acts on a real Redis, with current and with stale holds; a sequential model and
 a witness say what must hold after every step. `--without-fence` takes the fence of the attempt out of the
-commit script first, to see that the machine finds it missing. The command ends with 1 when a promise was
-broken.
+commit script first, to see that the machine finds it missing; `--guards` does so with every guard of the
+scripts in turn, up to so many steps each. The command ends with 1 when a promise was broken, or when a
+guard could be missed.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.protocol.fence import unfenced
+from benchmarks.protocol.guards import FENCE, GUARDS, unguarded
 from benchmarks.protocol.machine import Protocol
 from benchmarks.protocol.model import Rule
 from benchmarks.protocol.stage import Bench, Dying
+from benchmarks.protocol.witness import Violation
 from pointsman.router.workspace import Workspace, connect
 from pointsman.services.embedded import EmbeddedRedis
 
@@ -56,44 +60,72 @@ def search(bench: Bench, *, examples: int, number: int | None, shrink: bool) -> 
     )
 
 
-def measure(url: str, *, steps: int, number: int, without_fence: bool) -> Bench:
+@contextmanager
+def bench_at(url: str, *, without: str | None = None, tally: bool = False) -> Iterator[Bench]:
+    """without: a guard that is taken out of the scripts."""
     with asyncio.Runner() as runner:
-        workspace = Workspace(connect(url))
-        if without_fence:
-            unfenced(workspace)
-        bench = Bench(runner, workspace, Dying(connect(url)), tally=True)
-        while bench.steps < steps:
-            search(
-                bench, examples=max(2, (steps - bench.steps) // STEPS), number=number, shrink=False
-            )
-            number += 1
+        workspace, dying = Workspace(connect(url)), Dying(connect(url))
+        if without is not None:
+            unguarded(workspace, without)
+        yield Bench(runner, workspace, dying, tally=tally)
         runner.run(workspace.close())
-        runner.run(bench.dying.close())
+        runner.run(dying.close())
+
+
+def measure(url: str, *, steps: int, number: int, without: str | None = None) -> Bench:
+    """So many steps at least; violations are counted."""
+    with bench_at(url, without=without, tally=True) as bench:
+        while bench.steps < steps:
+            examples = max(2, (steps - bench.steps) // STEPS)
+            search(bench, examples=examples, number=number, shrink=False)
+            number += 1
     return bench
 
 
+def missed(url: str, *, steps: int, number: int) -> dict[str, str]:
+    """Each guard in turn is taken out: the first promise that was seen broken, or "" for none."""
+    found = {}
+    for name in GUARDS:
+        with bench_at(url, without=name) as bench:
+            found[name] = ""
+            try:
+                search(bench, examples=steps // STEPS, number=number, shrink=False)
+            except Violation as error:
+                found[name] = f"{error.rule} ({bench.steps} steps)"
+    return found
+
+
+@contextmanager
+def server(url: str | None) -> Iterator[str]:
+    """The one that was named, or one of our own."""
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        own = EmbeddedRedis(Path(folder))
+        address = runner.run(own.__aenter__())
+        try:
+            yield address
+        finally:
+            runner.run(own.__aexit__())
+
+
 def main(arguments: list[str]) -> dict[str, Any]:
-    """Raises SystemExit(1), after its table, when a promise was broken."""
+    """Raises SystemExit(1), after its table, when a promise was broken or a guard could be missed."""
     parser = argparse.ArgumentParser(prog="benchmarks protocol", description=__doc__)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--without-fence", action="store_true")
+    parser.add_argument("--guards", action="store_true")
     parser.add_argument("--redis", help="URL of a server to use instead of one of its own")
     options = parser.parse_args(arguments)
     number = options.seed if options.seed is not None else random.randrange(10**9)
     began = time.perf_counter()
-    terms: dict[str, Any] = {"steps": options.steps, "number": number}
-    terms["without_fence"] = options.without_fence
-    if options.redis:
-        bench = measure(options.redis, **terms)
-    else:
-        with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
-            server = EmbeddedRedis(Path(folder))
-            url = runner.run(server.__aenter__())
-            try:
-                bench = measure(url, **terms)
-            finally:
-                runner.run(server.__aexit__())
+    with server(options.redis) as url:
+        if options.guards:
+            return guards(missed(url, steps=options.steps, number=number), number)
+        without = FENCE if options.without_fence else None
+        bench = measure(url, steps=options.steps, number=number, without=without)
     seconds = time.perf_counter() - began
     show(bench, seconds, number)
     if bench.violations:
@@ -105,6 +137,18 @@ def main(arguments: list[str]) -> dict[str, Any]:
         "seed": number,
         "violations": {rule.name.lower(): bench.violations[rule] for rule in Rule},
     }
+
+
+def guards(found: dict[str, str], number: int) -> dict[str, Any]:
+    table = Table(title=f"each guard taken out of its script, seed {number}")
+    table.add_column("guard")
+    table.add_column("what was broken without it")
+    for name, broken in found.items():
+        table.add_row(name, broken or "nothing: it could be missed")
+    Console().print(table)
+    if not all(found.values()):
+        sys.exit(1)
+    return {"guards": len(found), "found": sum(map(bool, found.values())), "seed": number}
 
 
 def show(bench: Bench, seconds: float, number: int) -> None:

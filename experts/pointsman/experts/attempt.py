@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -80,7 +81,8 @@ class Attempt:
         self._worker = worker
         self._place = place
         self._progress: tuple[float, str] | None = None
-        self._told = asyncio.Event()
+        self._stirred = asyncio.Event()
+        """Set when the run is cancelled, and when there is progress to tell."""
         name = claim.call["capability"]
         found = (c.effect for c in expert.capabilities if c.name == name)
         self._effect: Effect = next(found, "once")
@@ -241,7 +243,7 @@ class Attempt:
 
         def progress(share: float, note: str) -> None:
             self._progress = (share, note)
-            loop.call_soon_threadsafe(self._told.set)
+            loop.call_soon_threadsafe(self._stirred.set)
 
         return Call(
             capability=claim.call["capability"],
@@ -259,19 +261,12 @@ class Attempt:
     async def _watch(self, work: asyncio.Task[None]) -> None:
         """Keeps the lease, tells progress, and stops the work when the run is cancelled or the lease lost."""
         claim = self._claim
-        with self._workspace.wakeups.on(claim.run, CANCEL) as cancelled:
+        with self._workspace.wakeups.on(claim.run, CANCEL) as self._stirred:
             while not work.done():
-                told = asyncio.create_task(self._told.wait())
-                stop = asyncio.create_task(cancelled.wait())
-                try:
-                    await asyncio.wait(
-                        {told, stop}, timeout=LEASE / 3, return_when=asyncio.FIRST_COMPLETED
-                    )
-                finally:
-                    told.cancel()
-                    stop.cancel()
-                self._told.clear()
-                cancelled.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LEASE / 3):
+                        await self._stirred.wait()
+                self._stirred.clear()
                 try:
                     await self._workspace.renew(claim, lease=LEASE, progress=self._progressed())
                 except VOID as error:

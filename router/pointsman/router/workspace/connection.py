@@ -166,10 +166,15 @@ def redis_errors(what: str) -> Iterator[None]:
         yield
     except FAILURES as error:
         heed(before)
-        away = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException)
-        why = "Redis does not answer" if isinstance(error, away) else "Redis refused"
-        raise WorkspaceUnavailable(f"{what}: {why} ({error})") from error
+        raise unavailable(what, error) from error
     heed(before)
+
+
+def unavailable(what: str, error: Exception) -> WorkspaceUnavailable:
+    """What redis-py raised while `what` was under way, as ours."""
+    away = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException)
+    why = "Redis does not answer" if isinstance(error, away) else "Redis refused"
+    return WorkspaceUnavailable(f"{what}: {why} ({error})")
 
 
 def cancellations() -> int:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from pointsman.router.workspace.calls import Calls
-from pointsman.router.workspace.connection import redis_errors
+from pointsman.router.workspace.calls import ByClient, Calls
+from pointsman.router.workspace.connection import FAILURES, redis_errors, unavailable
 
 NAMES = (
     "create",
@@ -47,5 +47,10 @@ class Scripts:
 
     async def __call__(self, name: str, keys: Sequence[str], *args: str | int | float) -> list[Any]:
         """What the script returned: its first element is "ok" or the word for why not."""
-        with redis_errors(name):
+        if isinstance(self._calls, ByClient):
+            with redis_errors(name):
+                return list(await self._calls.script(*self._scripts[name], keys, args))
+        try:  # the shared connection loses no cancellation
             return list(await self._calls.script(*self._scripts[name], keys, args))
+        except FAILURES as error:
+            raise unavailable(name, error) from error

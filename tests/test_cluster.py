@@ -18,12 +18,13 @@ from test_replan import *  # noqa: F403 - failures
 from test_workspace import *  # noqa: F403 - every promise holds on a cluster too
 
 from pointsman.router.errors import WorkspaceUnavailable
-from pointsman.router.events import Posted, RunEnded, TaskDone, TaskStarted
+from pointsman.router.events import PhaseEntered, Posted, RunEnded, TaskDone, TaskStarted, encode
 from pointsman.router.plan import Plan, Ref, Task, TaskId
 from pointsman.router.workspace import Offer, RunRecord, RunSpec, Workspace, connect
 from pointsman.router.workspace.connection import ANSWER_SECONDS
 from pointsman.router.workspace.keys import part
 from pointsman.router.workspace.keys import queue as queue_of
+from pointsman.router.workspace.wakeups import CLUSTER_BEAT
 from pointsman.services.embedded import find_server
 
 pytestmark = pytest.mark.anyio
@@ -159,6 +160,26 @@ async def test_a_queue_that_moves_gives_what_comes_after(
     async with asyncio.timeout(20):
         assert [offer.fields for offer in await waiting] == [{"n": "1"}]
     await asyncio.to_thread(move, nodes, slot, target, source)
+
+
+async def test_what_no_wake_up_tells_of_is_seen_at_the_next_beat(
+    workspace: Workspace, redis_url: str, nodes: list[RedisServer]
+) -> None:
+    """A wake-up can be lost between two nodes, where nobody notices; a lost subscription is noticed."""
+    run = await workspace.create_run(RunSpec("x"))
+    coming = workspace.events(run)
+    assert (await anext(coming)).event.type == "run.created"
+    silent = connect(redis_url)
+    for node in (None, *nodes):
+        if node is not None:
+            node.ask("CLIENT KILL", "TYPE", "pubsub")
+        waiting = asyncio.ensure_future(anext(coming))
+        await asyncio.sleep(0.1)
+        await silent.xadd(part(run, "bus"), {"e": encode(PhaseEntered("plan", 1.0))})
+        async with asyncio.timeout(3 * CLUSTER_BEAT):
+            assert (await waiting).event.type == "phase.entered"
+    await silent.aclose()
+    await coming.aclose()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ from pointsman.router.plan import (
     MAX_TASKS,
     Plan,
     TaskId,
-    parse_plan,
     validate,
 )
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
@@ -153,7 +152,7 @@ class ControllerGraph:
     async def _plan(self, state: Phases) -> Phases:
         stage = await self._enter(state, "plan")
         record = stage.record
-        if record.plan is not None:  # written before a controller died
+        if record.plan_text is not None:  # written before a controller died
             return {"phase": "plan", "outcome": "planned"}
         catalog = await self._workspace.catalog()
         try:
@@ -196,7 +195,7 @@ class ControllerGraph:
     async def _review(self, state: Phases) -> Phases:
         """Before anything runs: what it is expected to cost fits the budget."""
         stage = await self._enter(state, "review")
-        plan = parse_plan(stage.record.plan)
+        plan = stage.record.parsed_plan
         budget = stage.record.spec.budget
         if budget.cost is None and budget.calls is None:
             return {"phase": "review"}
@@ -210,7 +209,7 @@ class ControllerGraph:
         stage = await self._enter(state, "dispatch")
         record, spec = stage.record, stage.record.spec
         if record.version < record.proposed:
-            plan = parse_plan(record.plan)
+            plan = record.parsed_plan
             kept = await self._kept(record, plan) if record.proposed == 1 else {}
             await self._workspace.write_plan(stage.owner, plan, record.proposed, kept)
         terms = Terms(
@@ -242,7 +241,7 @@ class ControllerGraph:
         """Done when at least one of the answer's tasks is done; else the run is what stopped it."""
         stage = await self._enter(state, "assess")
         record = stage.record
-        plan = parse_plan(record.plan)
+        plan = record.parsed_plan
         final = await self._final(record)
         again = (
             record.spec.plan is None
@@ -309,7 +308,7 @@ class ControllerGraph:
 
     async def _answer(self, stage: Stage, state: Phases, error: Fault | None) -> Answer | None:
         record, outcome = stage.record, state.get("outcome")
-        if record.plan is None or (outcome == "refused" and error is not None):
+        if record.plan_text is None or (outcome == "refused" and error is not None):
             if error is None:
                 return None
             more = state.get("refusal") or {}
@@ -317,7 +316,7 @@ class ControllerGraph:
             return refuse(Refusal(error.message, could_do, more.get("question")))
         if record.dry_run:
             return None
-        plan = parse_plan(record.plan)
+        plan = record.parsed_plan
         events = [e async for e in self._past(record)]
         spent: Usage = (await self._final(record)).spent
         results = await self._workspace.slots(record.id, list(plan.answer))

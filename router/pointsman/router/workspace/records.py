@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -99,11 +100,22 @@ class RunSpec:
         )
 
 
+@lru_cache(maxsize=64)
+def _spec_of(text: str) -> RunSpec:
+    """Each phase of a run reads it anew, and a plan that came with it may be large."""
+    return RunSpec.from_json(json.loads(text))
+
+
+@lru_cache(maxsize=64)
+def _plan_of(text: str) -> Plan:
+    return parse_plan(json.loads(text))
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run as it stands. Times are seconds since the epoch; `answer` is set before the run ends.
 
-    plan: the newest one, of version `proposed`; version: the one whose tasks are written.
+    plan, parsed_plan: the newest one, of version `proposed`; version: the one whose tasks are written.
     """
 
     id: RunId
@@ -111,13 +123,25 @@ class RunRecord:
     spec: RunSpec
     created: float
     ended: float | None
-    plan: dict[str, Any] | None
+    plan_text: str | None
     version: int
     proposed: int
     answer: dict[str, Any] | None
     usage: Usage
     error: Fault | None
     cancel: str | None
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """In its JSON form."""
+        return json.loads(self.plan_text) if self.plan_text else None
+
+    @property
+    def parsed_plan(self) -> Plan:
+        """Raises LookupError when there is none yet."""
+        if self.plan_text is None:
+            raise LookupError(f"run {self.id} has no plan")
+        return _plan_of(self.plan_text)
 
     @property
     def request(self) -> str:
@@ -137,10 +161,10 @@ class RunRecord:
         return cls(
             id=RunId(fields["id"]),
             status=STATUS.validate_python(fields["status"]),
-            spec=RunSpec.from_json(json.loads(fields["spec"])),
+            spec=_spec_of(fields["spec"]),
             created=float(fields["created"]),
             ended=float(fields["ended"]) if fields.get("ended") else None,
-            plan=json.loads(fields["plan"]) if fields.get("plan") else None,
+            plan_text=fields.get("plan") or None,
             version=int(fields.get("version", 0)),
             proposed=int(fields.get("proposed", 0)),
             answer=json.loads(fields["answer"]) if fields.get("answer") else None,

@@ -31,7 +31,7 @@ from pointsman.router.events import (
     decode,
     encode,
 )
-from pointsman.router.plan import TaskId, cone, parse_plan
+from pointsman.router.plan import TaskId, cone
 from pointsman.router.values import Json
 from pointsman.router.workspace import keys
 from pointsman.router.workspace.acts import KEEP, Acts
@@ -126,9 +126,9 @@ class Watching(Acts):
         record = found.record
         if record.ended is None:
             raise RunNotOver(run)
-        if record.plan is None or record.dry_run:
+        if record.plan_text is None or record.dry_run:
             raise NothingToRerun(run, "it has no plan that ran")
-        plan = parse_plan(record.plan)
+        plan = record.parsed_plan
         begins = {t.id for t in plan.tasks if found.status.get(t.id) != "done"}
         if from_task is not None:
             if from_task not in {t.id for t in plan.tasks}:

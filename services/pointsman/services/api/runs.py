@@ -286,9 +286,9 @@ async def _messages(here: Gateway, events: AsyncIterator[Posted]) -> AsyncIterat
 async def mermaid(id: str, here: Here) -> PlainTextResponse:
     """The plan as a Mermaid flowchart."""
     record = await here.workspace.run(RunId(id))
-    if record.plan is None:
+    if record.plan_text is None:
         raise NotFound(f"run {id!r} has no plan (yet)")
-    return PlainTextResponse(to_mermaid(parse_plan(record.plan)))
+    return PlainTextResponse(to_mermaid(record.parsed_plan))
 
 
 @router.get("/v1/runs/{id}/tasks/{task}")

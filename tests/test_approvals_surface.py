@@ -3,14 +3,22 @@ line, on a whole Pointsman with tools that have effects.
 """
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
 from stage_tools import CHARGE, Outside, whole_in_thread
 from test_api import events_of, fault
+from test_cli import drawn_run, pointsman
 
 from pointsman.client import Approval, AsyncClient, Client, Event, RequestRejected
 
@@ -409,3 +417,231 @@ async def test_the_async_client_decides_too(address: str, outside: Outside) -> N
                 await client.decide(event.approval, "denied")
         assert (await client.get(again)).status == "failed"
     assert len(outside.charged) == before
+
+
+# --- the command line ------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A command whose input and whose stderr are a terminal; stdout is a pipe."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._screen, other = pty.openpty()
+        self.shown = ""
+        self._seen = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pointsman.cli", *arguments],
+            stdin=other,
+            stdout=subprocess.PIPE,
+            stderr=other,
+            env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+        )
+        os.close(other)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # how the end of a terminal is told
+            while piece := os.read(self._screen, 4096):
+                self.shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece.decode(errors="replace"))
+
+    def expect(self, words: str) -> None:
+        """Waits until the screen shows the words, after those that were expected before."""
+        patience = time.monotonic() + PATIENCE
+        while words not in self.shown[self._seen :]:
+            assert time.monotonic() < patience, self.shown
+            time.sleep(0.02)
+        self._seen = self.shown.index(words, self._seen) + len(words)
+
+    def type(self, line: str) -> None:
+        os.write(self._screen, f"{line}\n".encode())
+
+    def end(self) -> tuple[int, str]:
+        """The exit code and what stands on stdout."""
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out.decode()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self._reader.join()
+        os.close(self._screen)
+
+
+@contextmanager
+def terminal(*arguments: str) -> Iterator[Terminal]:
+    made = Terminal(*arguments)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_on_a_terminal_the_exact_arguments_are_shown_and_asked_about(
+    address: str, outside: Outside
+) -> None:
+    before = len(outside.sent)
+    with terminal("run", "mail from a terminal", "--url", address) as screen:
+        screen.expect("May mail.send be called with this?")
+        screen.expect('to    "ada@example.org"')
+        screen.expect('text  "The <b>minutes</b> are attached."')
+        screen.expect("[y]es, [n]o, [e]dit, [l]ater?")
+        screen.type("e")
+        screen.expect("to [")
+        screen.type("bob@example.org")
+        screen.expect("text [")
+        screen.type("")
+        screen.expect('to    "bob@example.org"')
+        screen.expect("[l]ater?")
+        screen.type("perhaps")
+        screen.expect("One of the letters")
+        screen.type("y")
+        code, out = screen.end()
+    assert code == 0, screen.shown
+    assert "characters" in out
+    assert outside.sent[before:] == [("bob@example.org", "The <b>minutes</b> are attached.")]
+
+
+def test_on_a_terminal_an_unknown_effect_can_have_happened(
+    address: str, client: Client, outside: Outside
+) -> None:
+    outside.lost_answers = 1
+    with terminal("run", "charge from a terminal", "--json", "--url", address) as screen:
+        screen.expect("decide with: pointsman approve")  # with --json nothing is asked
+        run = next(r for r in client.runs(limit=5) if r.request == "charge from a terminal")
+        with terminal("approve", run.id, "--url", address) as other:
+            other.expect("[h]appened")
+            other.type("h")
+            other.expect("Its result")
+            other.type('{"receipt": 9}')
+            assert other.end()[0] == 0
+        code, out = screen.end()
+    assert code == 0
+    assert json.loads(out)["parts"][0]["value"] == {"receipt": 9}
+
+
+@contextmanager
+def in_pipe(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pointsman.cli", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def test_in_a_pipe_it_is_said_how_to_decide_and_the_run_waits(
+    address: str, outside: Outside
+) -> None:
+    before = len(outside.sent)
+    with in_pipe("run", "mail in a pipe", "--url", address) as running:
+        assert running.stderr is not None
+        told = running.stderr.readline() + running.stderr.readline()
+        found = re.search(r"pointsman approve (run_\w+) (apr_\w+)", told)
+        assert found, told
+        assert '"to": "ada@example.org"' in told
+        run, id = found.groups()
+        listed = pointsman("approvals", run, "--url", address)
+        assert "May mail.send be called with this?" in listed.out
+        silent = pointsman("approve", run, "--url", address)
+        assert silent.code == 2
+        assert "--yes" in silent.err
+        change = json.dumps({"to": "carol@example.org"})
+        changed = pointsman("approve", run, id, "--edit", change, "--url", address)
+        assert (changed.code, "waits for a decision" in changed.err) == (0, True)
+        late = pointsman("approve", run, id, "--yes", "--url", address)
+        assert (late.code, f"{id} waits no more: edited" in late.err) == (1, True)
+        given = pointsman("approve", run, "--yes", "--note", "fine", "--json", "--url", address)
+        assert given.json["decision"] == "approved"
+        assert given.json["arguments"]["to"] == "carol@example.org"
+        out, _ = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0
+    assert "characters" in out
+    assert [to for to, _ in outside.sent[before:]] == ["carol@example.org"]
+    listed = pointsman("approvals", run, "--url", address)
+    assert re.search(r"✓ approved[ │]+\w+", listed.out)
+    nothing = pointsman("approve", run, "--yes", "--url", address)
+    assert (nothing.code, "nothing in run" in nothing.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["approve", "run_none", "--yes"], "run_none"),
+        (["approve", "run_none", "--yes", "--done", "1"], "exclude each other"),
+        (["approve", "run_none", "--edit", "{"], "no JSON"),
+        (["approve", "run_none", "--edit", "[]"], "JSON object"),
+        (["approvals", "run_none"], "run_none"),
+        (["effects", "run_none"], "run_none"),
+        (["rerun", "run_none"], "run_none"),
+        (["dead", "run_none", "t"], "no dead letter"),
+        (["dead", "--replay"], "RUN and TASK"),
+        (["run", "x", "--approve", "all"], "all"),
+    ],
+)
+def test_wrong_usage_is_told(address: str, arguments: Sequence[str], told: str) -> None:
+    ended = pointsman(*arguments, POINTSMAN_URL=address)
+    assert ended.code == 2
+    assert told in " ".join(ended.err.split())
+    assert "Traceback" not in ended.err
+
+
+def test_effects_dead_letters_and_reruns_in_the_shell(
+    address: str, client: Client, outside: Outside
+) -> None:
+    charged = pointsman("run", "charge in the shell", "--json", "--url", address)
+    run = charged.json["run"]
+    listed = pointsman("effects", run, "--url", address, COLUMNS="200")
+    assert re.search(rf"charge[ │]+✓ done[ │]+once[ │]+bank.charge .* {run}.charge.0", listed.out)
+    outside.broken = True
+    failed = pointsman("run", "grind in the shell", "--json", "--url", address)
+    assert failed.code == 1
+    run = failed.json["run"]
+    still = pointsman("rerun", run, "--json", "--url", address)
+    outside.broken = False
+    assert (still.code, still.json["status"]) == (1, "failed")
+    assert f"{run} goes on as run_" in still.err
+    assert run in pointsman("dead", "--url", address, COLUMNS="200").out
+    assert (
+        "the mill is down (expert.failed)" in pointsman("dead", run, "grind", "--url", address).out
+    )
+    replayed = pointsman("dead", run, "grind", "--replay", "--json", "--url", address)
+    assert (replayed.code, replayed.json["status"]) == (0, "done")
+    gone = pointsman("dead", run, "--json", "--url", address)
+    assert gone.json == []
+    (letter,) = [x for x in client.dead_letters() if x.run == still.json["run"]]
+    assert pointsman("dead", letter.run, letter.task, "--forget", "--url", address).code == 0
+    assert letter not in client.dead_letters()
+    whole = pointsman("rerun", run, "--from", "fetch", "--url", address)
+    assert whole.code == 0
+    assert "GRAIN" in whole.out
+
+
+def test_the_live_tree_shows_what_waits_for_approval() -> None:
+    take = drawn_run()
+    loop = {
+        "id": "b",
+        "title": "Each",
+        "capability": "mail.send",
+        "arguments": {},
+        "for_each": {"over": ["x", "y"], "limit": 9},
+    }
+    task = {"id": "a", "title": "Send it", "capability": "mail.send", "arguments": {}}
+    take("plan.proposed", plan={"tasks": [task, loop]}, estimate={})
+    asked = {"approval": "apr_1"}
+    assert "◆ Send it  waits for approval" in take("approval.requested", task="a", **asked)
+    assert "◆ Send it" in take("approval.decided", task="a", decision="edited", by="Ada")
+    assert "◔ Send it  approved by Ada" in take(
+        "approval.decided", task="a", decision="approved", by="Ada"
+    )
+    assert "0 of 2" in take("task.expanded", task="b", children=["b[0]", "b[1]"])
+    assert "0 of 2, 1 waits for approval" in take("approval.requested", task="b[0]", **asked)
+    told = take("approval.decided", task="b[0]", decision="denied", by="Ada")
+    assert "0 of 2" in told
+    assert "1 waits" not in told
+    assert "1 of 2" in take("task.failed", task="b[0]", final=True, error={"message": "no"})

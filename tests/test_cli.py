@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -253,7 +253,7 @@ def test_capabilities_are_listed_and_explained(address: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "plan", "serve", "capabilities", "watch", "runs", "cancel", "doctor", "version"],
+    sorted(c.callback.__name__ for c in app.registered_commands if c.callback is not None),
 )
 def test_every_command_explains_itself(command: str) -> None:
     ended = pointsman(command, "--help")
@@ -475,7 +475,8 @@ def test_a_plan_with_several_inputs_names_the_others() -> None:
     assert lines == ["A", "└── B", "    └── C  (with: A)", "D"]
 
 
-def test_the_live_tree_follows_the_events() -> None:
+def drawn_run() -> Callable[..., str]:
+    """A view of a run: takes the type and the fields of an event, gives what is drawn then."""
     view = RunView()
 
     def take(type: str, **fields: Any) -> str:
@@ -485,6 +486,11 @@ def test_the_live_tree_follows_the_events() -> None:
             out.print(view)
             return out.export_text()
 
+    return take
+
+
+def test_the_live_tree_follows_the_events() -> None:
+    take = drawn_run()
     assert "Planning" in take("phase.entered", phase="plan")
     task = {"id": "a", "title": "Add up", "capability": "math.calculate", "arguments": {}}
     loop = {**task, "id": "b", "title": "Each", "for_each": {"over": {"$task": "a"}, "limit": 9}}

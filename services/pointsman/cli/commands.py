@@ -1,21 +1,42 @@
-"""The commands and their options."""
+"""The commands and their options: ask, look, stop, serve."""
 
 import importlib.metadata
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
 from pointsman.cli import listing
-from pointsman.cli.answers import draw, plain
+from pointsman.cli.asking import Asker
+from pointsman.cli.base import (
+    DONE,
+    EXIT,
+    FAILED,
+    REFUSED,
+    USAGE,
+    Debug,
+    Files,
+    Home,
+    Json,
+    Part,
+    Prefer,
+    Preference,
+    Request,
+    Rows,
+    RunName,
+    SaveTo,
+    Thread,
+    Url,
+    Waiting,
+    app,
+    errors,
+)
+from pointsman.cli.following import followed, tell, watched
 from pointsman.cli.output import (
     complain,
     console,
@@ -24,72 +45,12 @@ from pointsman.cli.output import (
     note,
     unsent_files,
 )
-from pointsman.cli.runview import RunView, plan_tree
+from pointsman.cli.runview import plan_tree
 from pointsman.cli.saving import save
-from pointsman.client import (
-    Answer,
-    Budget,
-    Client,
-    Event,
-    FileUnreadable,
-    PointsmanClientError,
-    RequestRejected,
-)
+from pointsman.client import Budget, Client
 
 if TYPE_CHECKING:
     from pointsman.services.settings import Settings
-
-DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
-EXIT = {"done": DONE, "refused": REFUSED}
-
-app = typer.Typer(
-    help="Plans a request, sends each part to the best expert, and shows how it was done.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog='Begin with: pointsman run "How many days are there from 3 March to 24 December 2026?"',
-)
-
-
-class Preference(StrEnum):
-    balanced = "balanced"
-    quality = "quality"
-    cost = "cost"
-    latency = "latency"
-
-
-class Part(StrEnum):
-    gateway = "gateway"
-    controller = "controller"
-    worker = "worker"
-
-
-Request = Annotated[str, typer.Argument(help="What is to be done, in plain language.")]
-Files = Annotated[
-    list[Path] | None,
-    typer.Option("--file", "-f", help="A file to send along, or a folder; can be repeated."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        envvar="POINTSMAN_URL",
-        help="The server to ask. Default: the one running here, else one for this command only.",
-    ),
-]
-Home = Annotated[
-    Path | None,
-    typer.Option(envvar="POINTSMAN_HOME", help="Where runs and files are kept on this machine."),
-]
-Prefer = Annotated[Preference, typer.Option(help="What counts when an expert is chosen.")]
-Thread = Annotated[
-    str | None, typer.Option(help="A conversation to go on with; a name of your own.")
-]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `runs` shows it.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
 
 @app.command(
@@ -108,18 +69,19 @@ def run(
         float | None, typer.Option(min=0.001, help="Give it up after so many seconds.")
     ] = None,
     prefer: Prefer = Preference.balanced,
-    save_to: Annotated[
-        Path | None, typer.Option("--save", help="A folder to keep the results in, as files.")
-    ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Rows of a table to show; 0: all.")] = 50,
+    save_to: SaveTo = None,
+    rows: Rows = 50,
     thread: Thread = None,
+    approve: Annotated[
+        Waiting, typer.Option(help="Which tasks wait for your yes.")
+    ] = Waiting.marked,
     url: Url = None,
     home: Home = None,
     debug: Debug = False,
 ) -> None:
     """Do what is asked, and show the plan while it is worked on, the answer, and why it came about so."""
     budget = None if budget_cost is None else Budget(cost=round(budget_cost * 1e6))
-    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+    with errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
         steps = client.running(
             request,
             files=file or [],
@@ -127,43 +89,14 @@ def run(
             deadline=deadline,
             prefer=prefer.value,
             thread=thread,
+            approve=approve.value,
         )
         with closing(steps):
-            answer = _watched(steps)
+            answer = watched(steps, Asker(client, as_json=as_json))
         saved = save(client, answer, save_to) if save_to is not None else []
     hints = [f"add --file {name}" for name in unsent_files(request, file or [])]
-    _tell(answer, as_json=as_json, rows=rows, saved=saved, hints=hints)
+    tell(answer, as_json=as_json, rows=rows, saved=saved, hints=hints)
     raise typer.Exit(EXIT.get(answer.status, FAILED))
-
-
-def _watched(steps: Iterator[Event | Answer]) -> Answer:
-    """Draws what happens on stderr, if that is a terminal, until the answer is there."""
-    view = RunView()
-    err = console(error=True)
-    live = Live(view, console=err, refresh_per_second=10) if err.is_terminal else nullcontext()
-    with live:
-        for step in steps:
-            if isinstance(step, Answer):
-                return step
-            view.take(step)
-    raise PointsmanClientError("the server ended the run without an answer")
-
-
-def _tell(answer: Answer, *, as_json: bool, rows: int, saved: list[Path], hints: list[str]) -> None:
-    if as_json:
-        document({**asdict(answer), "saved": [str(p) for p in saved], "hints": hints})
-        return
-    out = console()
-    if out.is_terminal:
-        draw(answer, out, limit=rows)
-    else:
-        sys.stdout.write(plain(answer, limit=rows))
-    for path in saved:
-        note(f"saved {path}")
-    if not saved and any(p.kind in ("picture", "file") for p in answer.parts):
-        note("note: --save DIR keeps the pictures and files of an answer")
-    if hints:
-        note(f"note: the request names files that were not sent along: {', '.join(hints)}")
 
 
 @app.command(
@@ -181,7 +114,7 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Show how a request would be done and what that is expected to take, without doing it."""
-    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+    with errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
         found = client.plan(request, files=file or [], prefer=prefer.value, thread=thread)
         chart = client.mermaid(found.run) if mermaid and found.refusal is None else ""
     hints = [f"add --file {name}" for name in unsent_files(request, file or [])]
@@ -228,7 +161,7 @@ def serve(
         )
 
     roles: list[Role] = [r for r in ROLES if only is None or Part(r) in only]
-    with _errors(as_json=False, debug=debug):
+    with errors(as_json=False, debug=debug):
         serve(settings, roles, announce=announce, while_stdin=while_stdin, ready=ready)
 
 
@@ -255,7 +188,7 @@ def capabilities(
     debug: Debug = False,
 ) -> None:
     """List what can be asked for and who serves it; with a name, its parameters and examples."""
-    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+    with errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
         found = client.capabilities()
     if name is None:
         if as_json:
@@ -280,22 +213,15 @@ def capabilities(
 def watch(
     run_id: RunName,
     as_json: Json = False,
-    rows: Annotated[int, typer.Option(min=0, help="Rows of a table to show; 0: all.")] = 50,
+    rows: Rows = 50,
     url: Url = None,
     home: Home = None,
     debug: Debug = False,
 ) -> None:
     """Follow a run from its start to its answer. Ctrl-C stops watching, the run goes on."""
-
-    def steps(client: Client) -> Iterator[Event | Answer]:
-        yield from client.events(run_id)
-        answer = client.get(run_id).answer
-        if answer is not None:
-            yield answer
-
-    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
-        answer = _watched(steps(client))
-    _tell(answer, as_json=as_json, rows=rows, saved=[], hints=[])
+    with errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+        answer = watched(followed(client, run_id), Asker(client, as_json=as_json))
+    tell(answer, as_json=as_json, rows=rows, saved=[], hints=[])
     raise typer.Exit(EXIT.get(answer.status, FAILED))
 
 
@@ -309,7 +235,7 @@ def runs(
     debug: Debug = False,
 ) -> None:
     """List runs, newest first."""
-    with _errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
+    with errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
         found = client.runs(limit=limit, thread=thread)
     if as_json:
         document([asdict(r) for r in found])
@@ -320,7 +246,7 @@ def runs(
 @app.command()
 def cancel(run_id: RunName, url: Url = None, home: Home = None, debug: Debug = False) -> None:
     """Stop a run."""
-    with _errors(as_json=False, debug=debug), Client(url, home=home) as client:
+    with errors(as_json=False, debug=debug), Client(url, home=home) as client:
         client.cancel(run_id)
     note(f"{run_id} was asked to stop")
 
@@ -351,24 +277,3 @@ def doctor(
 def version() -> None:
     """Print the version."""
     console().print(Text(importlib.metadata.version("pointsman")))
-
-
-@contextmanager
-def _errors(*, as_json: bool, debug: bool) -> Iterator[None]:
-    """Turns the client's errors into one line and an exit code; Ctrl-C says that the run was cancelled."""
-    try:
-        yield
-    except PointsmanClientError as error:
-        if debug:
-            raise
-        usage = isinstance(error, FileUnreadable) or (
-            isinstance(error, RequestRejected) and error.fault == "caller"
-        )
-        if as_json:
-            code = getattr(error, "code", type(error).__name__)
-            document({"error": {"code": code, "message": str(error)}})
-        complain(str(error))
-        raise typer.Exit(USAGE if usage else FAILED) from error
-    except KeyboardInterrupt:
-        complain("stopped")
-        raise typer.Exit(INTERRUPTED) from None

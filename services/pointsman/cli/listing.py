@@ -1,4 +1,4 @@
-"""Lists: capabilities, runs, checks."""
+"""Lists: capabilities, runs, decisions, effects, dead letters, checks."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pointsman.cli.output import clean, seconds
 from pointsman.cli.runview import SYMBOLS
-from pointsman.client import Capability, Run
+from pointsman.client import Approval, Capability, DeadLetter, Effect, Run
 
 if TYPE_CHECKING:
     from pointsman.cli.doctor import Check
@@ -64,13 +64,103 @@ def runs(found: Sequence[Run]) -> RenderableType:
         symbol, style = SYMBOLS.get(run.status, SYMBOLS["running"])
         if run.status == "refused":
             symbol, style = SYMBOLS["skipped"]
-        when = datetime.fromtimestamp(run.created).strftime("%Y-%m-%d %H:%M:%S")
+        when = moment(run.created)
         took = seconds(run.ended - run.created) if run.ended is not None else ""
         request = " ".join(clean(run.request).split())
         table.add_row(
             run.id, when, Text(f"{symbol} {run.status}", style=style), took, Text(request)
         )
     return table
+
+
+def decisions(found: Sequence[Approval]) -> RenderableType:
+    """What was decided, by whom, on what."""
+    table = _table("approval", "task", "decision", "by", "when", "capability", "arguments")
+    for one in found:
+        state = one.decision or "closed: the run was stopped, or nobody decided in time"
+        symbol, style = DECIDED.get(one.decision or "", SYMBOLS["skipped"])
+        table.add_row(
+            one.id,
+            clean(one.task),
+            Text(f"{symbol} {state}", style=style),
+            Text(clean(one.by)),
+            moment(one.at) if one.at is not None else "",
+            one.capability,
+            Text(clean(json.dumps(dict(one.arguments), ensure_ascii=False))),
+        )
+    return table
+
+
+def effects(found: Sequence[Effect]) -> RenderableType:
+    """The ledger: what was begun outside, how it stands, under which idempotency key."""
+    table = _table("task", "state", "class", "capability", "attempt", "began", "key", "note")
+    for one in found:
+        symbol, style = EFFECTS.get(one.state, SYMBOLS["waiting"])
+        table.add_row(
+            clean(one.task),
+            Text(f"{symbol} {one.state}", style=style),
+            one.effect,
+            one.capability,
+            str(one.attempt),
+            moment(one.began),
+            one.key,
+            Text(clean(one.note)),
+        )
+    return table
+
+
+def dead_letters(found: Sequence[DeadLetter]) -> RenderableType:
+    """Newest first: which task of which run, and why it was given up."""
+    table = _table("run", "task", "capability", "when", "attempts", "why")
+    for one in found:
+        why = Text(clean(one.error.message))
+        when, attempts = moment(one.at), str(one.attempts)
+        table.add_row(one.run, clean(one.task), one.capability, when, attempts, why)
+    return table
+
+
+def dead_letter(one: DeadLetter) -> RenderableType:
+    """All about one, and what to do with it."""
+    text = Text(f"{clean(one.task)} of {one.run}", style="bold")
+    facts = [
+        ("request", one.request),
+        ("capability", one.capability),
+        ("given up", f"{moment(one.at)}, after {one.attempts} attempts"),
+        ("why", f"{one.error.message} ({one.error.code})"),
+    ]
+    for name, value in facts:
+        text.append(f"\n  {name.ljust(12)}", style="dim")
+        text.append(clean(value), style="default")
+    words = f"\nrun it again: pointsman dead {one.run} {one.task} --replay"
+    text.append(clean(words), style="dim")
+    return text
+
+
+DECIDED = {
+    "approved": SYMBOLS["done"],
+    "done": SYMBOLS["done"],
+    "denied": SYMBOLS["failed"],
+    "edited": SYMBOLS["ready"],
+}
+EFFECTS = {
+    "under way": SYMBOLS["running"],
+    "done": SYMBOLS["done"],
+    "unknown": ("?", "bold red"),
+    "cleared": SYMBOLS["skipped"],
+}
+
+
+def _table(*columns: str) -> Table:
+    """Ids are never broken, so that they can be copied; the last column is folded."""
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in columns[:-1]:
+        table.add_column(name, no_wrap=name in ("approval", "run", "key", "when", "began", "state"))
+    table.add_column(columns[-1], overflow="fold")
+    return table
+
+
+def moment(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def check(one: "Check") -> RenderableType:

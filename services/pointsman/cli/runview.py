@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.spinner import Spinner
@@ -17,12 +17,14 @@ SYMBOLS: Mapping[str, tuple[str, str]] = {
     "ready": ("◔", "cyan"),
     "routed": ("◔", "cyan"),
     "running": ("◐", "cyan"),
+    "held": ("◆", "magenta"),
     "done": ("✓", "green"),
     "failed": ("✗", "red"),
     "skipped": ("–", "yellow"),
     "cancelled": ("■", "yellow"),
 }
 """What stands for the state of a task, and its colour; the state is told by shape too."""
+WAITS, WAIT = "waits for approval", "wait for approval"
 PHASES: Mapping[str, str] = {
     "understand": "Reading the request",
     "plan": "Planning",
@@ -36,7 +38,7 @@ PHASES: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class Progress:
-    """How one task goes. seconds: how long it took, once that is known."""
+    """How one task goes. seconds: how long it took, once that is known. held: items that wait for a person."""
 
     status: str = "waiting"
     expert: str = ""
@@ -45,6 +47,7 @@ class Progress:
     seconds: float | None = None
     children: int = 0
     settled: int = 0
+    held: set[str] = field(default_factory=set)
 
     def take(self, event: Event) -> None:
         """Takes in what happened to the task."""
@@ -71,6 +74,15 @@ class Progress:
                 self.status, self.note = "skipped", str(fields["reason"])
             case "task.cancelled":
                 self.status = "cancelled"
+            case _:
+                self._decision(event)
+
+    def _decision(self, event: Event) -> None:
+        if event.type == "approval.requested":
+            self.status, self.note = "held", WAITS
+        elif event.type == "approval.decided" and event.fields["decision"] != "edited":
+            self.status = "ready"
+            self.note = f"{event.fields['decision']} by {event.fields['by']}"
 
 
 class RunView:
@@ -109,7 +121,12 @@ class RunView:
             return
         if event.type == "task.routed":
             parent.expert = str(event.fields["route"]["expert"])
-        if event.type in ("task.done", "task.skipped", "task.failed"):
+        if event.type == "approval.requested":
+            parent.held.add(str(event.task))
+        else:
+            parent.held.discard(str(event.task))
+        settles = event.type == "task.failed" and event.fields["final"]
+        if settles or event.type in ("task.done", "task.skipped", "task.cancelled"):
             parent.settled += 1
 
     def __rich__(self) -> RenderableType:
@@ -128,7 +145,11 @@ class RunView:
         took = at.seconds
         if took is None and at.status == "running" and at.started is not None:
             took = max(0.0, time.time() - at.started)
-        note = f"{at.settled} of {at.children}" if at.children and at.status != "done" else at.note
+        note = at.note
+        if at.children and at.status == "running":
+            note = f"{at.settled} of {at.children}"
+            if at.held:
+                note += f", {len(at.held)} {WAITS if len(at.held) == 1 else WAIT}"
         return line(at.status, task.title, at.expert, took, note)
 
 

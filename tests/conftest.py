@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from redis_servers import address, cluster
 
 from pointsman.router.workspace import Workspace, connect
-from pointsman.services.embedded import EmbeddedRedis
+from pointsman.services.embedded import EmbeddedRedis, find_server
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
@@ -41,10 +42,24 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def chosen_server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """POINTSMAN_TEST_REDIS=/path/to/valkey-server: every server that a test starts is this one."""
+    chosen = os.environ.get("POINTSMAN_TEST_REDIS")
+    if chosen:
+        folder = tmp_path_factory.mktemp("server")
+        (folder / "redis-server").symlink_to(Path(chosen).absolute())
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One real Redis for the session."""
+def redis_url(chosen_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real Redis for the session; with POINTSMAN_TEST_CLUSTER=1 a cluster of three."""
     folder = tmp_path_factory.mktemp("redis")
+    if os.environ.get("POINTSMAN_TEST_CLUSTER"):
+        with cluster(find_server(), folder) as nodes:
+            yield address(nodes)
+        return
     server = EmbeddedRedis(Path(folder))
     with asyncio.Runner() as runner:
         url = runner.run(server.__aenter__())

@@ -58,7 +58,9 @@ class Worker:
                 await self.announce()
             except WorkspaceUnavailable as error:
                 log.warning("announcing: %s", error)
-            await asyncio.sleep(ANNOUNCE)
+                await asyncio.sleep(RETRY)
+            else:
+                await asyncio.sleep(ANNOUNCE)
 
     async def _withdraw(self) -> None:
         try:

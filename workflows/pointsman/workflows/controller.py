@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from pointsman.router.planning.llm_answer import Writer  # openai takes a second to import
 
 MISSING: Any = object()
+ALL_MISSING, SOME_MISSING = 20.0, 6.0
+"""Seconds that experts are awaited before a run is planned without them; workers tell of themselves every 5."""
 PREVIEW = 4_000
 """Characters of a result that a language model sees when it writes the answer."""
 
@@ -154,7 +156,7 @@ class ControllerGraph:
         record = stage.record
         if record.plan_text is not None:  # written before a controller died
             return {"phase": "plan", "outcome": "planned"}
-        catalog = await self._workspace.catalog()
+        catalog = await self._catalog(record.spec.plan)
         try:
             proposal = await self._propose(record, catalog)
             outcome = proposal.outcome
@@ -177,6 +179,19 @@ class ControllerGraph:
         )
         await self._workspace.propose(stage.owner, event)
         return {"phase": "plan", "outcome": "done" if record.dry_run else "planned"}
+
+    async def _catalog(self, given: Plan | None) -> Catalog:
+        """After Redis was away the experts are not there for a moment: that must not fail a run."""
+        wanted = {t.capability for t in given.tasks} if given is not None else set()
+        began = time.monotonic()
+        while True:
+            catalog = await self._workspace.catalog()
+            waited = time.monotonic() - began
+            if len(catalog) and all(name in catalog for name in wanted):
+                return catalog
+            if waited > (SOME_MISSING if len(catalog) else ALL_MISSING):
+                return catalog
+            await asyncio.sleep(0.5)
 
     async def _propose(self, record: RunRecord, catalog: Catalog) -> Proposal:
         spec = record.spec
@@ -254,6 +269,9 @@ class ControllerGraph:
         if record.cancel is not None:
             return {"phase": "assess", "outcome": "cancelled", "again": False}
         errors = [n.error for n in final.nodes.values() if n.status == "failed" and n.error]
+        if not errors and any(n.status == "done" for n in final.nodes.values()):
+            # every condition was looked at, and none of the answer's held
+            return {"phase": "assess", "outcome": "done", "again": False, "error": None}
         first = errors[0] if errors else Fault("plan.nothing", "no task of the plan ran", "plan")
         return {"phase": "assess", "outcome": "failed", "again": again, "error": first.to_json()}
 

@@ -15,6 +15,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import Any, assert_never
 
@@ -331,10 +332,8 @@ class Dispatcher:
             # Nothing was called: what failed before stays the reason when no other expert is left.
             await self._starter.fail(state, command.task, node.error or Fault.of(error))
             return
-        again = Start(
-            command.task, command.attempt, () if not away else command.exclude, now + wait
-        )
-        self._put_off(again)
+        exclude = command.exclude if away else ()
+        self._put_off(replace(command, exclude=exclude, not_before=now + wait))
 
     async def _do(self, state: RunState, command: Command) -> None:
         match command:

@@ -154,6 +154,8 @@ def compose(
     if failure:
         paragraphs.insert(0, f"This was not finished: {failure}.")
     paragraphs += _faults(steps)
+    if not answered and steps and all(s.status in ("done", "skipped") for s in steps):
+        paragraphs.insert(0, "There was nothing to do: the conditions of the plan do not hold.")
     paragraphs += [f"Not done: {u.rstrip('.')}." for u in plan.unserved]
     paragraphs += [f"Taken for granted: {a.rstrip('.')}." for a in plan.assumptions]
     if answered:

@@ -50,9 +50,11 @@ class Queue:
             try:
                 found = await self._waiting("XREADGROUP", "GROUP", GROUP, consumer, *wanted)
             except ResponseError as error:
-                if "NOGROUP" not in str(error):
+                if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                     raise
-                self._made = False  # the server was replaced by an empty one
+                self._made = (
+                    False  # the server was replaced by an empty one, or the stream moved away
+                )
                 return []
         return _offers(found)
 

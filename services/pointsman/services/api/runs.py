@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from pointsman.router.errors import (
     EmptyRequest,
+    NoExpert,
     RequestError,
     RequestTooLong,
     WorkspaceUnavailable,
@@ -156,7 +157,10 @@ async def _given_plan(here: Gateway, value: dict[str, Any] | None) -> Plan | Non
     if value is None:
         return None
     plan = parse_plan(value)
-    validate(plan, await here.workspace.catalog(), max_tasks=MAX_GIVEN_TASKS)
+    catalog = await here.workspace.catalog()
+    if not len(catalog):
+        raise NoExpert("the plan", "no worker has announced itself; ask again in a moment")
+    validate(plan, catalog, max_tasks=MAX_GIVEN_TASKS)
     return plan
 
 

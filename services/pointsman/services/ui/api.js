@@ -31,6 +31,8 @@ const post = (path, body) => call(path, {
 const part = encodeURIComponent;
 export const createRun = (spec) => post("/v1/runs", { ...spec, timezone: -new Date().getTimezoneOffset() });
 export const cancelRun = (id) => post(`/v1/runs/${part(id)}/cancel`, { reason: "stopped on the page" });
+export const decide = (run, approval, body) => post(`/v1/runs/${part(run)}/approvals/${part(approval)}`, body);
+export const rerun = (run, task) => post(`/v1/runs/${part(run)}/rerun`, { from_task: task });
 export const getRun = (id) => call(`/v1/runs/${part(id)}`);
 export const listRuns = (before) => call(`/v1/runs?limit=40${before ? `&before=${part(before)}` : ""}`);
 export const runsOf = (thread) => call(`/v1/runs?limit=200&thread=${part(thread)}`);
@@ -61,7 +63,7 @@ export function upload(files, progress) {
 
 const TYPES = ["run.created", "phase.entered", "plan.proposed", "task.ready", "task.routed", "task.started",
   "task.progressed", "task.expanded", "task.done", "task.failed", "task.skipped", "task.cancelled",
-  "run.cancelling", "answer.delta", "answer.ready", "run.ended"];
+  "approval.requested", "approval.decided", "run.cancelling", "answer.delta", "answer.ready", "run.ended"];
 
 // Watches a run from its first event to its last. The browser reconnects by itself and says where it
 // was; when the server was gone for good (a restart), we open the stream again after the last id.

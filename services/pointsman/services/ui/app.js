@@ -9,7 +9,7 @@ import { Uploads, dropped, chosen } from "./uploads.js";
 
 const ui = Object.fromEntries(["feed", "ask", "request", "send", "stop", "attach", "plan", "runs", "said", "link", "drop", "scrim"].map((id) => [id, byId(id)]));
 const state = { entries: [], shown: null, thread: newThread(), watching: new Map() };
-const plan = new PlanPanel(ui.plan, () => drawer(false));
+const plan = new PlanPanel(ui.plan, () => drawer(false), rerun);
 const uploads = new Uploads(byId("chips"), say);
 
 const EXAMPLES = [
@@ -48,6 +48,18 @@ async function ask(request, files) {
   acts();
 }
 
+// The plan of a run that is over, once more from a task on, as a run of its own.
+async function rerun(run, task) {
+  const made = await api.rerun(run.id, task);
+  const again = newRun(made.id, run.request);
+  Object.assign(again, { files: run.files, thread: made.thread });
+  const entry = addEntry(again);
+  drawer(false);
+  show(entry);
+  follow(entry);
+  acts();
+}
+
 function addEntry(run) {
   if (!state.entries.length) ui.feed.replaceChildren();
   const entry = new Entry(run, { show, copy, retry: (r) => ask(r.request, r.files), task: showTask });
@@ -62,7 +74,7 @@ function follow(entry) {
     const near = atEnd();
     fold(run, event);
     announce(run, event);
-    schedule(entry, near);
+    schedule(entry, near, event.type === "approval.requested");
     if (event.type === "run.ended") { state.watching.delete(run.id); acts(); linked(true); }
   }, linked);
   state.watching.set(run.id, stop);
@@ -70,16 +82,18 @@ function follow(entry) {
 
 // Many events may come at once; the screen changes once a frame.
 const dirty = new Map();
-function schedule(entry, near) {
+function schedule(entry, near, asks = false) {
   if (!dirty.size) requestAnimationFrame(flush);
-  dirty.set(entry, near || dirty.get(entry));
+  const before = dirty.get(entry) || {};
+  dirty.set(entry, { near: near || before.near, asks: asks || before.asks });
 }
 function flush() {
   const list = [...dirty];
   dirty.clear();
-  for (const [entry, near] of list) {
+  for (const [entry, { near, asks }] of list) {
     refresh(entry);
     if (near) reveal(entry);
+    if (near && asks) entry.element.querySelector(".approval")?.scrollIntoView({ block: "nearest" });
   }
 }
 
@@ -99,7 +113,8 @@ function announce(run, event) {
     const { done, all } = progress(run);
     const task = run.tasks.get(event.task);
     if (task && !task.child) say(`${task.title}: ${stateName(task.status)}. ${done} of ${all}`);
-  } else if (event.type === "run.ended") say(`${statusLine(run)}. ${(run.text || "").slice(0, 300)}`);
+  } else if (event.type === "approval.requested") say(`${run.tasks.get(event.task)?.title || event.task} waits for your approval`);
+  else if (event.type === "run.ended") say(`${statusLine(run)}. ${(run.text || "").slice(0, 300)}`);
 }
 
 function linked(up) {

@@ -34,6 +34,7 @@ const STATES = {
   ready: ["Ready", "M8 4v8M4 8h8"],
   queued: ["Queued", "M5 5h6M5 8h6M5 11h6"],
   running: ["Running", "M6 4.5 11.5 8 6 11.5z"],
+  held: ["Waits for you", "M6.2 5v6M9.8 5v6"],
   done: ["Done", "M4 8.5 7 11.5 12.5 5"],
   failed: ["Failed", "M4.5 4.5l7 7M11.5 4.5l-7 7"],
   skipped: ["Skipped", "M4.5 4.5 8 8 4.5 11.5M9 4.5 12.5 8 9 11.5"],

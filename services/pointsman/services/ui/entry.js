@@ -2,6 +2,7 @@
 
 import { h, replace, seconds, money, count, stateIcon, stateName } from "./dom.js";
 import { answerView } from "./answer.js";
+import { Approvals } from "./approvals.js";
 import { isOver, progress, statusLine } from "./run.js";
 
 export class Entry {
@@ -12,8 +13,9 @@ export class Entry {
     this.line = h("button", { type: "button", class: "line", title: "Show this plan", click: () => acts.show(this, true) });
     this.meter = h("div", { class: "meter", "aria-hidden": "true" }, h("i"));
     this.answer = h("div", { class: "answer" });
+    this.approvals = new Approvals(run);
     this.element = h("article", { class: "entry", "data-run": run.id }, this.asked,
-      h("div", { class: "reply" }, h("div", { class: "line-row" }, this.line), this.meter, this.answer));
+      h("div", { class: "reply" }, h("div", { class: "line-row" }, this.line), this.meter, this.approvals.element, this.answer));
     this.#asked();
     this.refresh();
   }
@@ -31,6 +33,7 @@ export class Entry {
   refresh() {
     const { run } = this;
     this.#line();
+    this.approvals.refresh();
     const key = `${run.status} ${run.text.length} ${run.answer ? 1 : 0} ${run.error ? 1 : 0}`;
     if (key === this.key) return;
     this.key = key;

@@ -7,8 +7,9 @@ import { inputsOf, isOver, statusLine } from "./run.js";
 import { valueView } from "./parts.js";
 
 export class PlanPanel {
-  constructor(element, onClose) {
+  constructor(element, onClose, onRerun) {
     this.element = element;
+    this.onRerun = onRerun;
     this.run = null;
     this.chosen = null;
     this.graph = new Graph((id) => this.choose(id));
@@ -84,7 +85,7 @@ export class PlanPanel {
     const task = this.chosen && this.run.tasks.get(this.chosen);
     if (!task) { this.details.hidden = true; return; }
     const children = task.children.map((id) => this.run.tasks.get(id)).filter(Boolean);
-    const key = `${this.run.id} ${task.id} ${task.status} ${task.attempt} ${task.note} ${children.map((c) => c.status)}`;
+    const key = `${this.run.id} ${task.id} ${task.status} ${task.attempt} ${task.note} ${children.map((c) => c.status)} ${isOver(this.run)}`;
     if (key === this.detailKey) return;
     this.detailKey = key;
     const { read, after } = inputsOf(task.spec);
@@ -106,7 +107,26 @@ export class PlanPanel {
         read.length ? fact("Reads", read.map((id) => this.run.tasks.get(id)?.title || id).join(", ")) : null,
         after.length ? fact("After", after.map((id) => this.run.tasks.get(id)?.title || id).join(", ")) : null),
       task.error ? h("p", { class: "fault", role: "note" }, task.error.message) : null,
+      task.status === "held" ? h("p", { class: "asks" }, "Its question stands in the conversation.") : null, this.#again(task),
       this.#arguments(task), runnersUp(task.route), childList(children), this.#result(task));
+  }
+
+  #again(task) {
+    if (!isOver(this.run) || this.run.dryRun || !this.run.plan) return null;
+    const fault = h("p", { class: "fault", role: "alert", hidden: true });
+    const run = this.run;
+    const button = h("button", { type: "button", class: "act second", click: async () => {
+      button.disabled = true;
+      fault.hidden = true;
+      try {
+        await this.onRerun(run, task.id);
+      } catch (error) {
+        fault.textContent = error.message;
+        fault.hidden = false;
+      }
+      button.disabled = false;
+    } }, "Run again from here");
+    return h("div", { class: "block again" }, button, fault);
   }
 
   #arguments(task) {

@@ -4,7 +4,7 @@ export function newRun(id, request) {
   return {
     id, request, status: "queued", phase: null, created: null, ended: null, seconds: null, thread: null,
     plan: null, version: 0, considered: [], estimate: {}, tasks: new Map(), answer: null, text: "", usage: {}, error: null,
-    cancelling: false, files: [], dryRun: false,
+    cancelling: false, files: [], dryRun: false, approvals: new Map(),
   };
 }
 
@@ -70,6 +70,7 @@ const folds = {
   "task.expanded": (run, e) => {
     const task = taskOf(run, e.task);
     task.children = e.children; task.status = "running"; task.started = e.at;
+    for (const child of e.children) taskOf(run, child).status = "ready";
   },
   "task.done": (run, e) => Object.assign(taskOf(run, e.task), { status: "done", kind: e.kind, preview: e.preview,
     note: e.note, usage: e.usage, seconds: e.seconds, confidence: e.confidence, error: null }),
@@ -82,6 +83,17 @@ const folds = {
   },
   "task.skipped": (run, e) => Object.assign(taskOf(run, e.task), { status: "skipped", reason: e.reason }),
   "task.cancelled": (run, e) => Object.assign(taskOf(run, e.task), { status: "cancelled" }),
+  "approval.requested": (run, e) => {
+    const { approval, at, type, ...asked } = e;
+    run.approvals.set(approval, { ...asked, id: approval, created: at, decision: null, by: "", note: "" });
+    taskOf(run, e.task).status = "held";
+  },
+  "approval.decided": (run, e) => {
+    const asked = run.approvals.get(e.approval);
+    if (asked) Object.assign(asked, { decision: e.decision, by: e.by, note: e.note });
+    const task = taskOf(run, e.task);
+    if (e.decision !== "edited" && task.status === "held") task.status = "ready";
+  },
   "run.cancelling": (run) => { run.cancelling = true; },
   "answer.delta": (run, e) => { run.text += e.text; },
   "answer.ready": (run, e) => { run.answer = e.answer; run.text = e.answer.text || run.text; },
@@ -115,6 +127,8 @@ export function statusLine(run) {
   if (run.status === "cancelled") return "Stopped";
   if (run.cancelling) return "Stopping";
   const { done, all } = progress(run);
+  const held = [...run.approvals.values()].filter((a) => !a.decision).length;
+  if (held) return `${done} of ${all} done, ${held} wait${held === 1 ? "s" : ""} for you`;
   if (run.phase === "dispatch" && all) return `${done} of ${all} task${all === 1 ? "" : "s"} done`;
   return PHASES[run.phase] || "Waiting for a controller";
 }

@@ -1,9 +1,23 @@
 """What the saver raises beside ValueError (a call that makes no sense) and the errors of redis-py."""
 
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import (
+    ClusterError,
+    ConnectionError,
+    ReadOnlyError,
+    RedisClusterException,
+    TimeoutError,
+    TryAgainError,
+)
 
-UNAVAILABLE: tuple[type[Exception], ...] = (ConnectionError, TimeoutError)
-"""What every method raises when Redis does not answer: the call may be made again."""
+UNAVAILABLE: tuple[type[Exception], ...] = (
+    ConnectionError,
+    TimeoutError,
+    ReadOnlyError,
+    ClusterError,
+    RedisClusterException,
+    TryAgainError,
+)
+"""What every method raises when Redis, or a part of a cluster, does not answer: the call may be made again."""
 
 
 class StaleCheckpoint(RuntimeError):

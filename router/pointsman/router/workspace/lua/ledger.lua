@@ -12,7 +12,9 @@ if tostring(entry.attempt) ~= ARGV[2] then
   end
   return { 'refused', 'another attempt' }
 end
-entry.state, entry.ended, entry.note = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local state = ARGV[3]
+if state == 'cleared' and entry.open then state = 'unknown' end
+entry.state, entry.ended, entry.note = state, tonumber(ARGV[4]), ARGV[5]
 if ARGV[6] ~= '' then entry.value = ARGV[6] end
 redis.call('HSET', EFFECTS, ARGV[1], cjson.encode(entry))
 return { 'ok' }

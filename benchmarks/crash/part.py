@@ -73,9 +73,8 @@ ROLES: Mapping[str, Callable[[Place], Awaitable[None]]] = {
 
 def enter(role: str, place: Place) -> None:
     """Serves until killed; ends by itself when its parent has gone."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s"
-    )
+    form = "%(levelname)s %(asctime)s %(name)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=form)
     logging.getLogger("pointsman").setLevel(logging.INFO)
     asyncio.run(_serve(role, place, os.getppid()))
 

@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,10 @@ class Launcher:
         while line := await self._process.stdout.readline():
             told: dict[str, Any] = json.loads(line)
             if "started" in told:
-                self._pending.popleft().set_result(told["started"])
+                self._ended.pop(told["started"], None)  # process ids come back
+                waiting = self._pending.popleft()
+                if not waiting.done():  # whoever asked may have been cancelled
+                    waiting.set_result(told["started"])
             else:
                 self.ended(told["ended"]).set_result(told["status"])
 
@@ -111,15 +115,16 @@ class Part(ABC):
 
     def kill(self) -> None:
         self.doomed = True
-        os.kill(self._pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself, which is found out next
+            os.kill(self._pid, signal.SIGKILL)
 
     def stop(self) -> None:
         self.stopped = True
         os.kill(self._pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self._pid, signal.SIGCONT)
         self.stopped = False
+        os.kill(self._pid, signal.SIGCONT)
 
 
 class Forked(Part):
@@ -162,6 +167,7 @@ class Server(Part):
             "dir": str(self._folder),
             "appendonly": "yes",
             "appendfsync": self._appendfsync,
+            "auto-aof-rewrite-min-size": "4mb",  # so that it is killed at that, too
             "save": "",
             "loglevel": "warning",
         }

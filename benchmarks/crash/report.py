@@ -22,6 +22,7 @@ PROMISES = (
     "keyed",
     "once",
     "unknown",
+    "fsck",
     "log",
 )
 SHOWN = 5

@@ -33,6 +33,7 @@ from pointsman.router.events import OVER, Posted
 from pointsman.router.plan import parse_plan
 from pointsman.router.workspace import Workspace, connect
 from pointsman.router.workspace.connection import Redis
+from pointsman.router.workspace.fsck import fsck
 from pointsman.router.workspace.keys import part
 
 GATEWAYS, CONTROLLERS, WORKERS = 2, 2, 3
@@ -191,6 +192,7 @@ class _Trial:
                 found.violations.append(Violation("end", client.run, "an accepted run is lost"))
             else:
                 found.violations += check_stream(facts[client.run], client.seen, client.faults)
+        found.violations += await wrong_by_fsck(self._server.url)
         found.violations += check_effects(facts, books["applied"], person.allowed)
         found.counts["unknown effects listed"] = sum(
             len(unknown_effects(f)) for f in facts.values()
@@ -209,6 +211,17 @@ class _Trial:
                 self._found.counts[name] += text.count(words)
             for match in DEFECT.finditer(text):
                 self._found.violations.append(Violation("log", log.stem, match.group()))
+
+
+async def wrong_by_fsck(url: str) -> list[Violation]:
+    """What the workspace's own check calls an error; dead parts are a warning, and there are many here."""
+    workspace = Workspace(connect(url))
+    try:
+        found = await fsck(workspace)
+    finally:
+        await workspace.close()
+    wrong = [f for f in found if f.severity == "error"]
+    return [Violation("fsck", f.run, f"{f.rule}: {f.task} {f.what}") for f in wrong]
 
 
 async def _serving(gateways: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ stays     a result that was there stays as it is; epochs and attempts only rise
 stream    a client saw every event of the bus, once, in order, across gateways
 keyed     an effect under a key took place once
 once      an effect that cannot be taken back took place once, unless a person had it repeated
+fsck      the workspace's own check of a live server finds no error
 log       no part ends by itself or logs an error
 unknown   every effect that took place stands in the ledger, and as what it is: done, or not known
 """
@@ -94,6 +95,9 @@ def end(facts: Facts) -> Iterator[str]:
         yield f"it is still {facts.status}"
     elif len(ends) != 1 or facts.events[-1].event is not ends[0]:
         yield f"run.ended is on the bus {len(ends)} times, or not at its end"
+    answers = sum(p.event.type == "answer.ready" for p in facts.events)
+    if answers > 1:
+        yield f"it was answered {answers} times"
     for ended in ends:
         if ended.error is not None and ended.error.fault == "us":
             yield f"it ended with an error of ours: {ended.error.code}: {ended.error.message}"

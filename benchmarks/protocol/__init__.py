@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,10 @@ from benchmarks.protocol.guards import FENCE, GUARDS, unguarded
 from benchmarks.protocol.machine import Protocol
 from benchmarks.protocol.model import Rule
 from benchmarks.protocol.stage import Bench, Dying
-from benchmarks.protocol.witness import Violation
 from pointsman.router.workspace import Workspace, connect
 from pointsman.services.embedded import EmbeddedRedis
 
-STEPS = 50
+STEPS = 40
 """Acts of one example."""
 
 
@@ -86,12 +86,11 @@ def missed(url: str, *, steps: int, number: int) -> dict[str, str]:
     """Each guard in turn is taken out: the first promise that was seen broken, or "" for none."""
     found = {}
     for name in GUARDS:
-        with bench_at(url, without=name) as bench:
-            found[name] = ""
-            try:
-                search(bench, examples=steps // STEPS, number=number, shrink=False)
-            except Violation as error:
-                found[name] = f"{error.rule} ({bench.steps} steps)"
+        with bench_at(url, without=name, tally=True) as bench:
+            seeds = count(number)
+            while bench.steps < steps and not bench.violations:
+                search(bench, examples=5, number=next(seeds), shrink=False)
+            found[name] = next((f"{rule} ({bench.steps} steps)" for rule in bench.violations), "")
     return found
 
 
@@ -161,5 +160,5 @@ def show(bench: Bench, seconds: float, number: int) -> None:
     console.print(table)
     acts = ", ".join(f"{name} {count:,}" for name, count in bench.acts.most_common())
     console.print(f"acts: {acts}; {bench.refused:,} of them were to be refused")
-    for what, count in bench.found.most_common():
-        console.print(f"  {count} x {what}", markup=False, highlight=False)
+    for what, times in bench.found.most_common():
+        console.print(f"  {times} x {what}", markup=False, highlight=False)

@@ -89,7 +89,15 @@ EACH = {
         }
     ]
 }
-PLANS = {"mail": MAIL, "charge": CHARGE, "grind": GRIND, "each": EACH}
+MAILS = {
+    "tasks": [
+        {
+            **task("mails", "mail.send", "Send to each", to={"$item": ""}, text="Hello"),
+            "for_each": {"over": ["a@example.org", "b@example.org", "c@example.org"], "limit": 9},
+        }
+    ]
+}
+PLANS = {"round": MAILS, "mail": MAIL, "charge": CHARGE, "grind": GRIND, "each": EACH}
 
 
 class WordPlanner:

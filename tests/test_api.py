@@ -336,10 +336,15 @@ def test_health_and_metrics(http: httpx.Client) -> None:
     assert http.get("/readyz").json()["checks"]["controllers"] == "ok"
     before = _metric(http, 'pointsman_runs_ended_total{status="refused"}')
     id = run(http, "this cannot be done")
-    while http.get(f"/v1/runs/{id}").json()["status"] == "running":
-        time.sleep(0.05)
+    events_of(http, id)
     assert _metric(http, 'pointsman_runs_ended_total{status="refused"}') == before + 1
     assert _metric(http, 'pointsman_runs_ended_total{status="refused"}') == before + 1
+
+
+def test_the_metrics_tell_what_waits_and_what_was_given_up(http: httpx.Client) -> None:
+    text = http.get("/metrics").text
+    assert "\npointsman_waiting_runs 0.0\n" in text
+    assert "\npointsman_dead_letters 0.0\n" in text
 
 
 def _metric(http: httpx.Client, name: str) -> float:

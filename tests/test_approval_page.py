@@ -163,6 +163,29 @@ def test_a_decision_elsewhere_shows_here(
     expect(page.locator(".approval")).to_have_count(0)
 
 
+def test_several_wait_at_once_and_the_focus_goes_from_one_to_the_next(
+    open_page: Callable[..., Page], outside: Outside
+) -> None:
+    page = open_page()
+    before = len(outside.sent)
+    ask(page, "a round from the page")
+    cards = page.locator(".approval")
+    expect(cards).to_have_count(3)
+    expect(page.locator(".approval h3").nth(1)).to_have_text("Send to each, item 2 waits for you")
+    expect(page.locator(".entry .state-words")).to_have_text("0 of 1 done, 3 wait for you")
+    cards.nth(1).get_by_role("button", name="Deny").press("Enter")
+    expect(cards).to_have_count(2)
+    expect(cards.nth(0).get_by_role("button", name="Approve")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(cards).to_have_count(1)
+    expect(cards.get_by_role("button", name="Approve")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".entry .state-words")).to_have_text("Done")
+    assert [to for to, _ in outside.sent[before:]] == ["a@example.org", "c@example.org"]
+    page.click('[data-task="mails"]')
+    expect(page.locator(".details")).to_contain_text("Items (2 of 3 done)")
+
+
 def test_on_a_phone_the_card_fits_and_is_touched(
     open_page: Callable[..., Page], outside: Outside
 ) -> None:

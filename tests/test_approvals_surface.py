@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import httpx
 import pytest
 from stage_tools import CHARGE, Outside, whole_in_thread
 from test_api import events_of, fault
-from test_cli import drawn_run, pointsman
+from test_cli import drawn_run, hears_ctrl_c, pointsman
 
 from pointsman.client import Approval, AsyncClient, Client, Event, RequestRejected
 
@@ -224,6 +225,28 @@ def test_effects_wait_too_where_that_is_asked_for(http: httpx.Client, outside: O
     free = run(http, "mail", approve="never")
     assert ended(http, free)["status"] == "done"
     assert approvals(http, free) == []
+
+
+def test_several_wait_at_once_and_each_is_decided_for_itself(
+    http: httpx.Client, outside: Outside
+) -> None:
+    id = run(http, "a round of letters")
+    asked = until(lambda: len(found := approvals(http, id)) == 3 and found)
+    assert {a["task"] for a in asked} == {"mails[0]", "mails[1]", "mails[2]"}
+    assert len({a["digest"] for a in asked}) == 3
+    by_task = {a["task"]: a for a in asked}
+    before = len(outside.sent)
+    swapped = {**by_task["mails[0]"], "digest": by_task["mails[1]"]["digest"]}
+    assert decide(http, swapped, "approved").status_code == 409
+    assert decide(http, by_task["mails[2]"], "approved").status_code == 200
+    until(lambda: outside.sent[before:] == [("c@example.org", "Hello")])
+    assert decide(http, by_task["mails[0]"], "denied").status_code == 200
+    assert decide(http, by_task["mails[1]"], "approved").status_code == 200
+    assert ended(http, id)["status"] == "done"
+    value = http.get(f"/v1/runs/{id}/tasks/mails").json()["value"]
+    assert value[0] is None
+    assert [v and v["to"] for v in value[1:]] == ["b@example.org", "c@example.org"]
+    assert sorted(to for to, _ in outside.sent[before:]) == ["b@example.org", "c@example.org"]
 
 
 def test_a_dead_letter_is_kept_replayed_and_forgotten(http: httpx.Client, outside: Outside) -> None:
@@ -435,6 +458,7 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=other,
             env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+            preexec_fn=hears_ctrl_c,
         )
         os.close(other)
         self._reader = threading.Thread(target=self._read)
@@ -518,6 +542,38 @@ def test_on_a_terminal_an_unknown_effect_can_have_happened(
         code, out = screen.end()
     assert code == 0
     assert json.loads(out)["parts"][0]["value"] == {"receipt": 9}
+
+
+def test_ctrl_c_at_the_question_stops_the_run_and_decides_nothing(
+    address: str, client: Client, outside: Outside
+) -> None:
+    before = len(outside.sent)
+    with terminal("run", "mail and leave", "--url", address) as screen:
+        screen.expect("[l]ater?")
+        screen.process.send_signal(signal.SIGINT)
+        code, out = screen.end()
+    assert (code, out) == (130, "")
+    run = next(r for r in client.runs(limit=5) if r.request == "mail and leave")
+    assert client.wait(run.id).status == "cancelled"
+    assert [a.decision for a in client.approvals(run)] == [None]
+    assert outside.sent[before:] == []
+
+
+def test_where_several_wait_it_is_to_be_said_which_one(address: str, client: Client) -> None:
+    run = client.start("a round in the shell")
+    asked = until(lambda: len(found := client.approvals(run)) == 3 and found)
+    ended = pointsman("approve", run.id, "--yes", "--url", address)
+    assert ended.code == 2
+    assert all(a.id in ended.err for a in asked)
+    with terminal("approve", run.id, "--url", address) as screen:
+        for answer in ("y", "n", "l"):
+            screen.expect("[l]ater?")
+            screen.type(answer)
+        assert screen.end()[0] == 0
+    found = {a.id: a.decision for a in client.approvals(run)}
+    assert [found[a.id] for a in asked] == ["approved", "denied", None]
+    client.cancel(run)
+    assert client.wait(run).status == "cancelled"
 
 
 @contextmanager

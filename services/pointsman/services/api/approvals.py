@@ -1,6 +1,7 @@
 """What waits for a person in a run, the person's decision, and the ledger of the run's effects."""
 
 import json
+import time
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -131,7 +132,7 @@ def effect_json(effect: EffectRecord, under_way: Collection[EffectRecord]) -> di
 
 def approval_json(asked: Approval, record: RunRecord) -> dict[str, Any]:
     """A request on the wire; times are seconds since the epoch."""
-    closed = record.status in OVER or record.cancel is not None
+    closed = record.status in OVER or record.cancel is not None or asked.expires <= time.time()
     return {
         "id": asked.id,
         "run": record.id,

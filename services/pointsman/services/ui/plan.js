@@ -171,7 +171,7 @@ function runnersUp(route) {
 function childList(children) {
   if (!children.length) return null;
   return h("div", { class: "block" }, h("h4", {}, `Items (${children.filter((c) => c.status === "done").length} of ${children.length} done)`),
-    h("ul", { class: "rivals" }, children.slice(0, 50).map((c) => h("li", {}, stateIcon(c.status), h("span", {}, c.id), h("span", { class: "why" }, c.error ? c.error.message : c.preview)))));
+    h("ul", { class: "rivals" }, children.slice(0, 50).map((c) => h("li", {}, stateIcon(c.status), h("span", {}, c.id.slice(c.id.lastIndexOf("["))), h("span", { class: "why" }, c.status === "held" ? stateName("held") : c.error ? c.error.message : c.preview)))));
 }
 
 function sourceName(source) {

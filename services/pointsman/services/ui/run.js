@@ -49,7 +49,8 @@ function adopt(run, plan) {
 function taskOf(run, id) {
   if (!run.tasks.has(id)) {
     const parent = run.tasks.get(id.replace(/\[\d+\]$/, ""));
-    const task = newTask({ id, title: id, capability: parent ? parent.capability : "", arguments: {}, after: [] });
+    const title = parent ? `${parent.title}, item ${Number(id.match(/\[(\d+)\]$/)[1]) + 1}` : id;
+    const task = newTask({ id, title, capability: parent ? parent.capability : "", arguments: {}, after: [] });
     task.child = parent ? parent.id : null;
     run.tasks.set(id, task);
   }

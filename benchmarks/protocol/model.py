@@ -80,6 +80,15 @@ class Asked:
     decision: str = ""
 
 
+@dataclass(slots=True)
+class Entry:
+    """A line of the ledger. again: an attempt before this one may have had the effect."""
+
+    state: str
+    attempt: int
+    again: bool = False
+
+
 class Model:
     """One run.
 
@@ -98,7 +107,7 @@ class Model:
         self.parked = False
         self.version = 0
         self.cells: dict[str, Cell] = {}
-        self.effects: dict[str, tuple[str, int]] = {}
+        self.effects: dict[str, Entry] = {}
         self.approvals: dict[str, Asked] = {}
         self.slots: dict[str, int] = {}
         self._focus = focus
@@ -274,7 +283,7 @@ class Model:
             return no
         assert cell is not None
         if task in self.effects:
-            self.effects[task] = ("done", self.effects[task][1])
+            self.effects[task].state = "done"
         cell.value, cell.version, cell.salience = value, cell.version + 1, salience
         cell.committed = attempt
         self._release(cell)
@@ -328,17 +337,17 @@ class Model:
         no = self._attempt(task, attempt, "running")
         if no is not None:
             return no
-        state = self.effects.get(task, ("", 0))[0]
-        if state == "done" or (effect == "once" and state not in ("", "cleared")):
+        state = self.effects[task].state if task in self.effects else "cleared"
+        if state == "done" or (effect == "once" and state != "cleared"):
             return Told("done" if state == "done" else "unknown", rule=Rule.ONCE)
-        self.effects[task] = ("intent", attempt)
+        self.effects[task] = Entry("intent", attempt, state != "cleared")
         return Told(OK, rule=Rule.ONCE)
 
     def note(self, task: str, attempt: int, state: str) -> Told:
         known = self.effects.get(task)
-        if known is None or known[0] == "done" or known[1] != attempt:
+        if known is None or known.state == "done" or known.attempt != attempt:
             return Told(NO, rule=Rule.ONCE)
-        self.effects[task] = (state, attempt)
+        known.state = "unknown" if state == "cleared" and known.again else state
         return Told(OK, rule=Rule.ONCE)
 
     # --- people ---------------------------------------------------------------------------------
@@ -362,9 +371,9 @@ class Model:
         self.parked = False
         cell = self.cells[asked.task]
         cell.status, cell.approval = "ready", ""
-        state, attempt = self.effects.get(asked.task, ("done", 0))
-        if decision in ("approved", "done") and state != "done":
-            self.effects[asked.task] = ("cleared" if decision == "approved" else "done", attempt)
+        known = self.effects.get(asked.task)
+        if known is not None and decision in ("approved", "done") and known.state != "done":
+            known.state = "cleared" if decision == "approved" else "done"
         return Told(OK, (("approval.decided", asked.task),), Rule.APPROVAL)
 
     def edit(self, approval: str, digest: str, new: str, new_digest: str) -> Told:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
@@ -120,6 +121,7 @@ class Stage(RuleBasedStateMachine):
         self.bench.steps += 1
         self.bench.acts[name] += 1
         words = [_word(f) for f in found]
+        note(f"  {name}: {', '.join(words)}, posts {[p for t in told for p in t.posts]}")
         self.bench.refused += words[0] != OK
         if not self._checked(lambda: self._compare(name, told, words)):
             return [None] * len(found)

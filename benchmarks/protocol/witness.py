@@ -173,7 +173,8 @@ def same_state(model: Model, now: Snapshot) -> None:
     _same(Rule.VALUE, "results", values, found)
     _same(Rule.FOCUS, "focus", model.focus(), list(now.focus))
     effects = {e.task: (e.state, e.attempt) for e in now.effects}
-    _same(Rule.ONCE, "effects", model.effects, effects)
+    known = {t: (e.state, e.attempt) for t, e in model.effects.items()}
+    _same(Rule.ONCE, "effects", known, effects)
     decided = {a.id: a.decision or "" for a in now.approvals}
     _same(Rule.APPROVAL, "approvals", {i: a.decision for i, a in model.approvals.items()}, decided)
     if model.caps:

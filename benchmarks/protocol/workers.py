@@ -118,9 +118,10 @@ class Workers(Stage):
     @precondition(lambda self: self.model.effects)
     @rule(pick=PICK, less=st.integers(0, 1), state=st.sampled_from(["done", "unknown", "cleared"]))
     def note(self, pick: int, less: int, state: Literal["done", "unknown", "cleared"]) -> None:
-        known = [c for c in self.claims if c.task in self.model.effects]
-        claim = self._pick(known, self.claims, pick)
-        attempt = self.model.effects.get(claim.task, ("", claim.attempt))[1] - (less and pick % 2)
+        good = [c for c in self.claims if c.task in self.model.effects]
+        claim = self._pick(good, self.claims, pick)
+        entry = self.model.effects.get(claim.task)
+        attempt = (entry.attempt if entry else claim.attempt) - (less and pick % 2)
         told = self.model.note(claim.task, attempt, state)
         if told.word == OK and state == "cleared":
             self.witness.cleared(claim.task)

@@ -84,8 +84,9 @@ class Attempt:
         self._stirred = asyncio.Event()
         """Set when the run is cancelled, and when there is progress to tell."""
         name = claim.call["capability"]
+        unknown: Effect = "once"
         found = (c.effect for c in expert.capabilities if c.name == name)
-        self._effect: Effect = next(found, "once")
+        self._effect: Effect = next(found, unknown)
         self._intended = False
 
     async def run(self) -> None:

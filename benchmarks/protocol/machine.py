@@ -15,6 +15,7 @@ from benchmarks.protocol.owners import Owners
 from benchmarks.protocol.people import People
 from benchmarks.protocol.stage import MANY
 from benchmarks.protocol.workers import Workers
+from pointsman.router.workspace import Claim
 
 Choice = tuple[int, Callable[[], None]]
 """How often it is taken, and what it does."""
@@ -88,6 +89,7 @@ class Protocol(Owners, Workers, People):
         if self.loops & set(model.tasks("ready")):
             yield 6, lambda: self.expand(who, pick, throw.choice([0, 2, MANY]))
         yield 1, lambda: self.lose(8 * throw.randrange(8), 0)
+        yield 1, lambda: self.write(throw.randrange(2), 0, 1, True)
 
     def _of_claims(self, throw: Random) -> Iterator[Choice]:
         pick = throw.randrange(64)
@@ -96,9 +98,18 @@ class Protocol(Owners, Workers, People):
             yield 8, lambda: self.intend(pick)
             yield 1, lambda: self.renew(pick, True)
         yield 3, lambda: self.commit(8 * throw.randrange(8), 0, 1)
+        overtaken = [n for n, c in enumerate(self.claims) if self._overtaken(c)]
+        if overtaken:
+            yield 6, lambda: self.commit(8 * throw.choice(overtaken), 0, 1)
         if self.model.effects:
             state = throw.choice(["done", "unknown", "cleared"])
             yield 4, lambda: self.note(pick, throw.randrange(2), state)
+
+    def _overtaken(self, claim: Claim) -> bool:
+        """Its task was settled at its attempt, and not by its commit."""
+        cell = self.model.cells[claim.task]
+        same = cell.status == "done" and cell.attempt == claim.attempt
+        return same and cell.committed is None
 
     def _of_people(self, throw: Random) -> Iterator[Choice]:
         pick, wrong = throw.randrange(64), throw.random() < 0.2
@@ -110,3 +121,4 @@ class Protocol(Owners, Workers, People):
         yield 1, lambda: self.expire(pick)
         if held and self.owners:
             yield 3, lambda: self.park(1, True)
+            yield 2, lambda: self.settle(1, 8 * throw.randrange(8), "cancelled")

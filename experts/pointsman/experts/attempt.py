@@ -84,9 +84,7 @@ class Attempt:
         self._stirred = asyncio.Event()
         """Set when the run is cancelled, and when there is progress to tell."""
         name = claim.call["capability"]
-        unknown: Effect = "once"
-        found = (c.effect for c in expert.capabilities if c.name == name)
-        self._effect: Effect = next(found, unknown)
+        self._effect = _effect_of(expert, name)
         self._intended = False
 
     async def run(self) -> None:
@@ -302,6 +300,13 @@ class Attempt:
             else:
                 return
         await act()
+
+
+def _effect_of(expert: Expert, capability: str) -> Effect:
+    for one in expert.capabilities:
+        if one.name == capability:
+            return one.effect
+    return "once"
 
 
 def _checked(value: Any) -> Any:

@@ -131,6 +131,7 @@ class Watching(Acts):
         plan = record.parsed_plan
         begins = {t.id for t in plan.tasks if found.status.get(t.id) != "done"}
         if from_task is not None:
+            from_task = from_task.partition("[")[0]  # an item of a loop: the whole loop
             if from_task not in {t.id for t in plan.tasks}:
                 raise NothingToRerun(run, f"its plan has no task {from_task!r}")
             begins.add(TaskId(from_task))

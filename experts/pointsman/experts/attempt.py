@@ -84,7 +84,7 @@ class Attempt:
         self._stirred = asyncio.Event()
         """Set when the run is cancelled, and when there is progress to tell."""
         name = claim.call["capability"]
-        self._effect = _effect_of(expert, name)
+        self._effect: Effect = _effect_of(expert, name)
         self._intended = False
 
     async def run(self) -> None:

@@ -3,28 +3,31 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
-
-from pointsman.router.events import OVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LOOK = 0.5
 """Seconds between two looks at what is asked."""
-RECENT = 100
-"""Runs that are looked at, newest first."""
 
 
 class Person:
     """allowed: (run, task) -> how often the person let an effect be repeated."""
 
-    def __init__(self, gateways: Sequence[str], outside: str, rng: random.Random) -> None:
+    def __init__(
+        self,
+        gateways: Sequence[str],
+        outside: str,
+        under_way: Callable[[], Iterable[str]],
+        rng: random.Random,
+    ) -> None:
         self._gateways = gateways
+        self._under_way = under_way
         self._rng = rng
         self._client = httpx.AsyncClient(timeout=10)
         self._outside = outside
@@ -45,10 +48,11 @@ class Person:
     async def _decide_all(self) -> None:
         while True:
             await asyncio.sleep(LOOK)
-            with suppress(httpx.TransportError, httpx.HTTPStatusError):  # the next look asks again
-                for record in (await self._get(f"/v1/runs?limit={RECENT}"))["runs"]:
-                    if record["status"] not in OVER:
-                        await self._decide_in(record["id"])
+            for run in self._under_way():
+                with suppress(
+                    httpx.TransportError, httpx.HTTPStatusError
+                ):  # the next look asks again
+                    await self._decide_in(run)
 
     async def _decide_in(self, run: str) -> None:
         for asked in (await self._get(f"/v1/runs/{run}/approvals"))["approvals"]:

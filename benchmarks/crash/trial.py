@@ -118,7 +118,8 @@ class _Trial:
                 await _serving(gateways)
                 load = Load(gateways, random.Random(self._seed + 1))
                 witness = Witness(self._server.url, load.under_way)
-                person = Person(gateways, recorder.outside, random.Random(self._seed + 2))
+                rng = random.Random(self._seed + 2)
+                person = Person(gateways, recorder.outside, load.under_way, rng)
                 async with witness.watching(), person.deciding():
                     await self._load_and_rage(load, chaos)
                     await until_over(self._server.url, AFTERWARDS - self._found.settling)

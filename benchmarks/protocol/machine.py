@@ -48,7 +48,7 @@ class Protocol(Owners, Workers, People):
                 yield 1, lambda: self.keep(pick, True)
         elif not model.version:
             yield 8, lambda: self._first_plan(throw)
-            yield 1, lambda: self.cancel(True, dies=False)
+            yield 2, lambda: self.cancel(True, dies=False)
         elif not self._unsettled():
             yield 4, lambda: self._next_plan(throw)
             yield 2, lambda: self.finish(pick, True, "done")
@@ -80,6 +80,9 @@ class Protocol(Owners, Workers, People):
             unknown, late = throw.random() < 0.5, throw.random() < 0.2
             yield 4, lambda: self.hold(who, pick, late, unknown)
             yield 2, lambda: self.settle(who, pick, throw.choice(["skipped", "done"]))
+        begun = [n for n, t in enumerate(self._startable()) if t in model.effects]
+        if begun:
+            yield 6, lambda: self.hold(1, 8 * throw.choice(begun) + 1, False, True)
         if model.tasks("queued"):
             yield 12, lambda: self.claim(pick, 0, throw.choice([1, 1, 2]))
         if model.tasks("queued", "running"):
@@ -88,8 +91,12 @@ class Protocol(Owners, Workers, People):
             yield 2, lambda: self.settle(who, pick, throw.choice(["skipped", "failed"]))
         if self.loops & set(model.tasks("ready")):
             yield 6, lambda: self.expand(who, pick, throw.choice([0, 2, MANY]))
-        yield 1, lambda: self.lose(8 * throw.randrange(8), 0)
+        lost = [n for n, c in enumerate(model.cells.values()) if c.attempt and c.status == "ready"]
+        yield 2, lambda: self.lose(8 * throw.choice(lost or range(8)), 0)
         yield 1, lambda: self.write(throw.randrange(2), 0, 1, True)
+
+    def _startable(self) -> list[str]:
+        return [t for t in self.model.tasks("ready") if t not in self.loops]
 
     def _of_claims(self, throw: Random) -> Iterator[Choice]:
         pick = throw.randrange(64)

@@ -99,7 +99,8 @@ class Dispatcher:
         self._queued_since: dict[TaskId, float] = {}
         self._offers: dict[TaskId, int] = {}
         self._nobody_since: dict[TaskId, float] = {}
-        self._next_look = time.time() + LOOK
+        # after a takeover at once: the owner before may have died with its workers
+        self._next_look = time.time() + (LOOK if owner.epoch == 1 else 0.0)
 
     async def run(self, state: RunState) -> RunState:
         """Follows the bus from its beginning until every task is settled; returns the last state.

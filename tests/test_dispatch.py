@@ -541,3 +541,8 @@ async def history(workspace: Workspace, run: RunId) -> list[Any]:
 
 async def whole(workspace: Workspace, run: RunId) -> list[Event]:
     return [p.event for p in await history(workspace, run)]
+
+
+async def test_a_burst_of_creations_is_taken(workspace: Workspace) -> None:
+    made = await asyncio.gather(*(workspace.create_run(RunSpec("x")) for _ in range(400)))
+    assert len(set(made)) == 400 == await workspace.admission.length()

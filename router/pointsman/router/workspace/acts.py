@@ -47,11 +47,11 @@ class Acts:
         self._artifacts = artifacts
         self._keep = keep_seconds
         self._queues: dict[str, Queue] = {}
-        self.admission = Admission(redis)
+        self.admission = Admission(redis, self._calls)
 
     def queue(self, key: str) -> Queue:
         if key not in self._queues:
-            self._queues[key] = Queue(self._redis, self._calls, calls(self._redis), key)
+            self._queues[key] = Queue(self._calls, calls(self._redis), key)
         return self._queues[key]
 
     async def _text(self, value: Json) -> str:

@@ -6,12 +6,14 @@ taken. A tenant with a thousand waiting runs and one with a single run are serve
 served twice as often as weight 1.
 """
 
+import hashlib
 from typing import Any
 
+from pointsman.router.workspace.calls import Calls
 from pointsman.router.workspace.connection import Redis, redis_errors
 from pointsman.router.workspace.keys import ADMISSION, MARKS
 
-PUT = """
+_PLACE = """
 if redis.call('ZCARD', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
 local now = tonumber(redis.call('HGET', KEYS[2], 'now') or '0')
 local last = tonumber(redis.call('HGET', KEYS[2], 'of:' .. ARGV[2]) or '0')
@@ -21,22 +23,22 @@ if redis.call('ZADD', KEYS[1], 'NX', finish, ARGV[1]) == 1 then
 end
 return finish
 """
+PLACE = (hashlib.sha1(_PLACE.encode(), usedforsecurity=False).hexdigest(), _PLACE)
 FLOOR, CEILING = 0.01, 100.0
 WAIT = 20.0
 """Seconds that one read waits before it is sent again; it returns the moment a run is there."""
 
 
 class Admission:
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._put: Any = redis.register_script(PUT)
+    def __init__(self, redis: Redis, calls: Calls) -> None:
+        self._redis = redis  # for the read that waits
+        self._calls = calls
 
     async def put(self, run: str, tenant: str, weight: float) -> None:
         """A run waits. weight: taken between 0.01 and 100."""
         with redis_errors("admission"):
-            await self._put(
-                keys=[ADMISSION, MARKS], args=[run, tenant, min(CEILING, max(FLOOR, weight))]
-            )
+            length = min(CEILING, max(FLOOR, weight))
+            await self._calls.script(*PLACE, [ADMISSION, MARKS], [run, tenant, length])
 
     async def take(self, *, wait: float = WAIT) -> str | None:
         """The next run, or None when none came in time. Whoever dies with it leaves it on the watch list."""
@@ -44,18 +46,18 @@ class Admission:
             found: Any = await self._redis.bzpopmin(ADMISSION, timeout=wait)
             if not found:
                 return None
-            await self._redis.hset(MARKS, "now", found[2])
+            await self._calls("HSET", MARKS, "now", found[2])
         return str(found[1])
 
     async def leave(self, run: str) -> None:
         """The run waits no more."""
         with redis_errors("admission"):
-            await self._redis.zrem(ADMISSION, run)
+            await self._calls("ZREM", ADMISSION, run)
 
     async def waits(self, run: str) -> bool:
         with redis_errors("admission"):
-            return await self._redis.zscore(ADMISSION, run) is not None
+            return await self._calls("ZSCORE", ADMISSION, run) is not None
 
     async def length(self) -> int:
         with redis_errors("admission"):
-            return int(await self._redis.zcard(ADMISSION))
+            return int(await self._calls("ZCARD", ADMISSION))

@@ -85,7 +85,7 @@ class Approvals(Watching):
 
     async def _approval(self, run: RunId | str, approval: str) -> Approval:
         with redis_errors("approval"):
-            text: Any = await self._redis.hget(keys.part(run, "approvals"), approval)
+            text: Any = await self._calls("HGET", keys.part(run, "approvals"), approval)
         if text is None:
             await self._check_there(run)
             raise ApprovalNotFound(str(run), approval)

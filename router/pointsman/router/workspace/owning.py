@@ -53,7 +53,7 @@ class Owning(Acts):
         """
         now = time.time()
         with redis_errors("ownerless"):
-            found: Any = await self._redis.zrangebyscore(keys.ACTIVE, 0, now)
+            found: Any = await self._calls("ZRANGEBYSCORE", keys.ACTIVE, 0, now)
         left = []
         for run in found:
             if await self.admission.waits(run):
@@ -251,4 +251,4 @@ class Owning(Acts):
         """Keeps a dead letter; the same one again changes nothing but its time."""
         with redis_errors("dead letters"):
             field = f"{letter.run}|{letter.task}"
-            await self._redis.hset(keys.DEAD, field, json.dumps(letter.to_json()))
+            await self._calls("HSET", keys.DEAD, field, json.dumps(letter.to_json()))

@@ -9,7 +9,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from pointsman.router.workspace.calls import Argument, Calls, entries
-from pointsman.router.workspace.connection import Redis, redis_errors
+from pointsman.router.workspace.connection import redis_errors
 
 GROUP = "pointsman"
 BLOCK_MS = 20_000
@@ -30,8 +30,7 @@ class Offer:
 class Queue:
     """`waiting`: a way of its own to Redis, for reads that wait."""
 
-    def __init__(self, redis: Redis, calls: Calls, waiting: Calls, key: str) -> None:
-        self._redis = redis
+    def __init__(self, calls: Calls, waiting: Calls, key: str) -> None:
         self._calls = calls
         self._waiting = waiting
         self.key = key
@@ -62,10 +61,11 @@ class Queue:
         """Offers that another consumer read and never acknowledged: it died in between."""
         with redis_errors(f"queue {self.key}"):
             await self._make()
-            found = await self._redis.xautoclaim(
-                self.key, GROUP, consumer, int(idle_seconds * 1000), count=count
+            idle = int(idle_seconds * 1000)
+            found = await self._calls(
+                "XAUTOCLAIM", self.key, GROUP, consumer, idle, "0", "COUNT", count
             )
-        return [Offer(id, fields) for id, fields in found[1] if fields]
+        return [Offer(id, fields) for id, fields in entries(found[1]) if fields]
 
     async def done(self, offer: Offer) -> None:
         """Acknowledged and removed in one act."""
@@ -83,7 +83,7 @@ class Queue:
         if self._made:
             return
         with suppress(ResponseError):  # BUSYGROUP: it is there already
-            await self._redis.xgroup_create(self.key, GROUP, id="0", mkstream=True)
+            await self._calls("XGROUP", "CREATE", self.key, GROUP, "0", "MKSTREAM")
         self._made = True
 
 

@@ -80,7 +80,7 @@ class Watching(Acts):
     async def ping(self) -> None:
         """Raises WorkspaceUnavailable."""
         with redis_errors("ping"):
-            await self._redis.ping()
+            await self._calls("PING")
 
     # --- gateways -------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Watching(Acts):
     async def focus(self, run: RunId | str) -> dict[str, Json]:
         """The results in the broadcast focus, the most salient first: what planners and answerers read."""
         with redis_errors("focus"):
-            names: Any = await self._redis.zrevrange(keys.part(run, "focus"), 0, -1)
+            names: Any = await self._calls("ZREVRANGE", keys.part(run, "focus"), 0, -1)
         return await self.slots(run, list(names))
 
     async def snapshot(self, run: RunId | str) -> Snapshot:
@@ -253,7 +253,7 @@ class Watching(Acts):
     async def effects(self, run: RunId | str) -> list[EffectRecord]:
         """The ledger of a run: every effect of class `keyed` or `once` that was begun."""
         with redis_errors("effects"):
-            found: Any = await self._redis.hgetall(keys.part(run, "effects"))
+            found = pairs(await self._calls("HGETALL", keys.part(run, "effects")))
         if not found:
             await self._check_there(run)
         return list(_effects(found))
@@ -261,7 +261,7 @@ class Watching(Acts):
     async def approvals(self, run: RunId | str) -> list[Approval]:
         """All that was asked of people in a run, oldest first. Raises RunNotFound."""
         with redis_errors("approvals"):
-            found: Any = await self._redis.hgetall(keys.part(run, "approvals"))
+            found = pairs(await self._calls("HGETALL", keys.part(run, "approvals")))
         if not found:
             await self._check_there(run)
         return list(_approvals(found))
@@ -269,19 +269,19 @@ class Watching(Acts):
     async def dead_letters(self) -> list[DeadLetter]:
         """Tasks that were given up, newest first; those of runs that have expired are dropped."""
         with redis_errors("dead letters"):
-            found: Any = await self._redis.hgetall(keys.DEAD)
+            found = pairs(await self._calls("HGETALL", keys.DEAD))
             letters = {f: DeadLetter.from_json(json.loads(text)) for f, text in found.items()}
             newest = sorted(letters.items(), key=lambda e: -e[1].at)
             oldest = time.time() - self._keep
             gone = [f for n, (f, e) in enumerate(newest) if e.at < oldest or n >= MAX_DEAD]
             if gone:
-                await self._redis.hdel(keys.DEAD, *gone)
+                await self._calls("HDEL", keys.DEAD, *gone)
         return [e for f, e in newest if f not in gone]
 
     async def forget_dead_letter(self, run: str, task: str) -> bool:
         """False when there is none."""
         with redis_errors("dead letters"):
-            return bool(await self._redis.hdel(keys.DEAD, f"{run}|{task}"))
+            return bool(await self._calls("HDEL", keys.DEAD, f"{run}|{task}"))
 
     async def experts(self) -> list[LiveExpert]:
         return await self.announcements.experts(now=time.time())
@@ -321,7 +321,7 @@ class Watching(Acts):
         An owner that is about to park is refused, for the bus has grown.
         """
         with redis_errors("call back"):
-            owner: Any = await self._redis.hget(keys.part(run, "run"), "owner")
+            owner: Any = await self._calls("HGET", keys.part(run, "run"), "owner")
         if not owner:
             record = await self.run(run)
             await self.admission.put(record.id, record.spec.tenant, record.spec.weight)
@@ -329,7 +329,8 @@ class Watching(Acts):
     async def _has_ended(self, run: RunId | str, last: str) -> bool:
         """Whether nothing follows `last`: somebody resumes at, or after, the last event."""
         with redis_errors("events"):
-            newest: Any = await self._redis.xrevrange(keys.part(run, "bus"), count=1)
+            bus = keys.part(run, "bus")
+            newest = entries(await self._calls("XREVRANGE", bus, "+", "-", "COUNT", 1))
         if not newest or _order(newest[0][0]) > _order(last):
             return False
         return isinstance(decode(newest[0][1]["e"]), RunEnded)

@@ -1,5 +1,6 @@
 """The table of a trial."""
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ def summary(found: Found) -> dict[str, object]:
         "runs": dict(found.runs),
         "tasks": dict(found.tasks),
         "longest_run_seconds": round(max(found.lasted, default=0.0), 1),
-        **{name.replace(" ", "_"): count for name, count in found.counts.items()},
+        **{re.sub(r"\W+", "_", name): count for name, count in sorted(found.counts.items())},
         "violations": [_told(v) for v in found.violations],
     }
 

@@ -58,6 +58,7 @@ from pointsman.router.usage import Usage
 from pointsman.router.workspace import Approval, Owner, Workspace
 from pointsman.router.workspace.watching import PAGE
 from pointsman.workflows.choosing import Router
+from pointsman.workflows.estimates import RUN_SECONDS
 from pointsman.workflows.starting import CALL_SECONDS, Starter, Terms
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ NOBODY_SECONDS = 20.0
 """How long a task waits for an expert that was there when it was planned."""
 BACKOFF = 0.25
 """Seconds before the same expert is asked again, doubled with each failure."""
-AFTER_A_DECISION = 600.0
+AFTER_A_DECISION = RUN_SECONDS
 """Seconds that a run has from the last decision of a person on, when its caller set no deadline."""
 
 

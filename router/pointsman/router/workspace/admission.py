@@ -6,14 +6,13 @@ taken. A tenant with a thousand waiting runs and one with a single run are serve
 served twice as often as weight 1.
 """
 
-import hashlib
 from typing import Any
 
-from pointsman.router.workspace.calls import Calls
+from pointsman.router.workspace.calls import Calls, lua
 from pointsman.router.workspace.connection import Redis, redis_errors
 from pointsman.router.workspace.keys import ADMISSION, MARKS
 
-_PLACE = """
+PLACE = lua("""
 if redis.call('ZCARD', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
 local now = tonumber(redis.call('HGET', KEYS[2], 'now') or '0')
 local last = tonumber(redis.call('HGET', KEYS[2], 'of:' .. ARGV[2]) or '0')
@@ -22,8 +21,7 @@ if redis.call('ZADD', KEYS[1], 'NX', finish, ARGV[1]) == 1 then
   redis.call('HSET', KEYS[2], 'of:' .. ARGV[2], finish)
 end
 return finish
-"""
-PLACE = (hashlib.sha1(_PLACE.encode(), usedforsecurity=False).hexdigest(), _PLACE)
+""")
 FLOOR, CEILING = 0.01, 100.0
 WAIT = 20.0
 """Seconds that one read waits before it is sent again; it returns the moment a run is there."""

@@ -1,5 +1,6 @@
 """How the workspace talks to Redis in short calls, whatever carries them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -8,6 +9,11 @@ from redis.exceptions import NoScriptError
 from pointsman.router.workspace.connection import Redis
 
 Argument: TypeAlias = str | bytes | int | float
+
+
+def lua(text: str) -> tuple[str, str]:
+    """A script as `Calls.script` takes it: its digest and its text."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text
 
 
 class Calls(Protocol):

@@ -1,6 +1,5 @@
 """Queues on Redis streams: at least once. A run's own script decides whether an offer still counts."""
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,15 +7,16 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from pointsman.router.workspace.calls import Argument, Calls, entries
+from pointsman.router.workspace.calls import Argument, Calls, entries, lua
 from pointsman.router.workspace.connection import redis_errors
 
 GROUP = "pointsman"
 BLOCK_MS = 20_000
 """How long one read waits before it is sent again; it returns the moment something is there."""
 
-_DONE = "redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) return redis.call('XDEL', KEYS[1], ARGV[2])"
-DONE = (hashlib.sha1(_DONE.encode(), usedforsecurity=False).hexdigest(), _DONE)
+DONE = lua(
+    "redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) return redis.call('XDEL', KEYS[1], ARGV[2])"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """The Lua scripts, loaded from the package and called by digest."""
 
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from pointsman.router.workspace.calls import ByClient, Calls
+from pointsman.router.workspace.calls import ByClient, Calls, lua
 from pointsman.router.workspace.connection import FAILURES, redis_errors, unavailable
 
 NAMES = (
@@ -40,10 +39,7 @@ class Scripts:
         folder = files("pointsman.router.workspace") / "lua"
         common = (folder / "common.lua").read_text("utf-8")
         texts = {name: common + (folder / f"{name}.lua").read_text("utf-8") for name in NAMES}
-        self._scripts = {
-            name: (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
-            for name, text in texts.items()
-        }
+        self._scripts = {name: lua(text) for name, text in texts.items()}
 
     async def __call__(self, name: str, keys: Sequence[str], *args: str | int | float) -> list[Any]:
         """What the script returned: its first element is "ok" or the word for why not."""

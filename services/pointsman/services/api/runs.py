@@ -19,7 +19,7 @@ from pointsman.router.errors import (
     RequestTooLong,
     WorkspaceUnavailable,
 )
-from pointsman.router.events import EVENT, OVER, Fault, Posted, RunEnded, RunId
+from pointsman.router.events import EVENT, OVER, Posted, RunEnded, RunId
 from pointsman.router.plan import MAX_GIVEN_TASKS, Plan, parse_plan, to_mermaid, validate
 from pointsman.router.planning.base import Prefer, Turn
 from pointsman.router.usage import Budget
@@ -209,13 +209,9 @@ def record_json(record: RunRecord, *, whole: bool = True) -> dict[str, Any]:
         "dry_run": record.dry_run,
         "files": [f.ref.to_json() for f in record.spec.files],
         "usage": record.usage.to_json(),
-        "error": None if record.error is None else fault_json(record.error),
+        "error": None if record.error is None else record.error.to_json(),
     }
     return {**value, "plan": record.plan, "answer": record.answer} if whole else value
-
-
-def fault_json(fault: Fault) -> dict[str, Any]:
-    return fault.to_json()
 
 
 @router.post("/v1/runs/{id}/cancel", status_code=202)

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from pointsman.router.planning.table_question import Step, TableContext, TableQuestion, understand
+from pointsman.router.planning.tables.question import Step, TableContext, TableQuestion, understand
 from pointsman.router.values import Column
 
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)

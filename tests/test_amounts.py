@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.router.planning.amounts import amount_of, amounts
+from pointsman.router.planning.arguments.amounts import amount_of, amounts
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from table_questions import LexicalEmbedder
 
 from pointsman.router.catalog import Capability
-from pointsman.router.planning.arguments import (
+from pointsman.router.planning.arguments.filling import (
     Filled,
     arithmetic,
     conversion,

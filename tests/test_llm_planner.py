@@ -16,11 +16,11 @@ from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import EmptyRequest, ExpertOverloaded
 from pointsman.router.plan import Plan, Task
 from pointsman.router.planning.base import Proposal, Refusal, Request
-from pointsman.router.planning.llm import LLMPlanner, Withdrawn
-from pointsman.router.planning.llm_answer import LLMAnswerer
-from pointsman.router.planning.llm_client import ChatClient, RemoteRefused
-from pointsman.router.planning.llm_settings import RemoteSettings
-from pointsman.router.planning.llm_stream import TaskScanner, ThoughtFilter, extract_json
+from pointsman.router.planning.llm.answer import LLMAnswerer
+from pointsman.router.planning.llm.client import ChatClient, RemoteRefused
+from pointsman.router.planning.llm.planner import LLMPlanner, Withdrawn
+from pointsman.router.planning.llm.settings import RemoteSettings
+from pointsman.router.planning.llm.stream import TaskScanner, ThoughtFilter, extract_json
 from pointsman.router.usage import Usage
 from pointsman.router.values import FILE, TABLE, TEXT, Column, FileId, FileProfile, FileRef
 

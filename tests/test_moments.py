@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.router.planning.moments import easter, moment_of, moments
+from pointsman.router.planning.arguments.moments import easter, moment_of, moments
 
 NOW = datetime(2026, 5, 20, 10, tzinfo=UTC)  # a Wednesday
 

@@ -15,8 +15,8 @@ from pointsman.router.errors import (
     ExpertTimeout,
     UnknownFile,
 )
-from pointsman.router.planning.llm_client import RemoteRefused, retry_after
-from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.planning.llm.client import RemoteRefused, retry_after
+from pointsman.router.planning.llm.settings import RemoteSettings
 from pointsman.router.values import Table
 
 pytestmark = pytest.mark.anyio

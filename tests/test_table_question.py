@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_questions import NOW, Case, LexicalEmbedder, cases, is_right, short, table
 
-from pointsman.router.planning.table_question import TableContext, TableQuestion, understand
+from pointsman.router.planning.tables.question import TableContext, TableQuestion, understand
 from pointsman.router.values import Column
 
 EMBEDDER = LexicalEmbedder()

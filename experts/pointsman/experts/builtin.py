@@ -23,7 +23,7 @@ from pointsman.experts.tools import (
 )
 from pointsman.experts.tools.functions import ToolExpert
 from pointsman.experts.tools.loading import load_experts
-from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.planning.llm.settings import RemoteSettings
 
 
 def tool_experts(*, http_allow: Sequence[str] = ()) -> list[Expert]:

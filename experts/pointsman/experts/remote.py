@@ -16,9 +16,9 @@ from pointsman.experts.tables import all_rows, document_of, stored, texts_of, wi
 from pointsman.router.cards import ExpertCard
 from pointsman.router.catalog import Capability, Prior
 from pointsman.router.errors import BadArguments, ExpertFailed
-from pointsman.router.planning.llm_client import ChatClient, Message
-from pointsman.router.planning.llm_settings import RemoteSettings
-from pointsman.router.planning.llm_stream import extract_json
+from pointsman.router.planning.llm.client import ChatClient, Message
+from pointsman.router.planning.llm.settings import RemoteSettings
+from pointsman.router.planning.llm.stream import extract_json
 from pointsman.router.usage import Usage
 from pointsman.router.values import TEXT, ColumnType, Json, Table, is_kind
 

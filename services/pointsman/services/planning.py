@@ -15,12 +15,12 @@ from pointsman.router.catalog import Catalog
 from pointsman.router.planning.base import Embedder, Planner, Vectors
 from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
-from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.planning.llm.settings import RemoteSettings
 from pointsman.router.planning.workflow_match import WorkflowPlanner
 from pointsman.workflows.library import load_library
 
 if TYPE_CHECKING:
-    from pointsman.router.planning.llm_answer import Writer
+    from pointsman.router.planning.llm.answer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ class WarmPlanner:
         library = WorkflowPlanner(embedder, load_library())
         planners: list[Planner] = [library, self._embedded]
         if remote is not None:
-            from pointsman.router.planning.llm import LLMPlanner  # openai takes a second to import
+            from pointsman.router.planning.llm.planner import (
+                LLMPlanner,  # openai takes a second to import
+            )
 
             planners.append(LLMPlanner(remote))
         self._cascade = Cascade(planners)
@@ -95,6 +97,6 @@ def planner_for(embedder: Embedder, remote: RemoteSettings | None, cache: Path) 
 def writer_for(remote: RemoteSettings | None) -> "Writer | None":
     if remote is None:
         return None
-    from pointsman.router.planning.llm_answer import LLMAnswerer
+    from pointsman.router.planning.llm.answer import LLMAnswerer
 
     return LLMAnswerer(remote)

@@ -25,7 +25,7 @@ from pointsman.services.settings import Settings
 
 if TYPE_CHECKING:
     from pointsman.experts.models.encoder import Encoder
-    from pointsman.router.planning.llm_settings import RemoteSettings
+    from pointsman.router.planning.llm.settings import RemoteSettings
     from pointsman.services.api.server import Server
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ def remote_settings(settings: Settings) -> "RemoteSettings | None":
     """The remote model that the settings name, if any."""
     if not settings.has_model:
         return None
-    from pointsman.router.planning.llm_settings import RemoteSettings
+    from pointsman.router.planning.llm.settings import RemoteSettings
 
     given = RemoteSettings(
         model=settings.model, price_in=settings.price_in, price_out=settings.price_out

@@ -60,7 +60,7 @@ from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
 from pointsman.workflows.starting import Terms
 
 if TYPE_CHECKING:
-    from pointsman.router.planning.llm_answer import Writer  # openai takes a second to import
+    from pointsman.router.planning.llm.answer import Writer  # openai takes a second to import
 
 MISSING: Any = object()
 ALL_MISSING, SOME_MISSING = 20.0, 6.0

@@ -13,18 +13,18 @@ from typing import Any
 from pointsman.router.catalog import Capability
 from pointsman.router.plan import Condition, Ref, widen
 from pointsman.router.planning import texts, wishes
-from pointsman.router.planning.arguments import fill
-from pointsman.router.planning.arithmetic import arithmetic
+from pointsman.router.planning.arguments.arithmetic import arithmetic
+from pointsman.router.planning.arguments.conversions import conversion
+from pointsman.router.planning.arguments.date_questions import date_question
+from pointsman.router.planning.arguments.filling import fill
+from pointsman.router.planning.arguments.lists import limit
 from pointsman.router.planning.base import Considered, Embedder, Request
 from pointsman.router.planning.clauses import Clause
-from pointsman.router.planning.conversions import conversion
-from pointsman.router.planning.date_questions import date_question
 from pointsman.router.planning.draft import Draft, Value, context_of, prose_column
-from pointsman.router.planning.lists import limit
 from pointsman.router.planning.mentions import Mentions, meant_by_kind
 from pointsman.router.planning.retrieval import Hit, Retrieval, stems
-from pointsman.router.planning.table_context import TableContext
-from pointsman.router.planning.table_question import TableQuestion, understand
+from pointsman.router.planning.tables.context import TableContext
+from pointsman.router.planning.tables.question import TableQuestion, understand
 from pointsman.router.values import Column, FileProfile, Quantity, kinds_of
 
 SURE = 0.62

@@ -7,7 +7,7 @@ from typing import Any
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import BadFile
 from pointsman.router.plan import Condition, Plan, Ref, Task, TaskId
-from pointsman.router.planning.table_context import TableContext
+from pointsman.router.planning.tables.context import TableContext
 from pointsman.router.values import Column, FileProfile
 
 SENTIMENTS = ("positive", "neutral", "negative")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pointsman.router.planning import wishes
-from pointsman.router.planning.lists import labels, limit, quoted
+from pointsman.router.planning.arguments.lists import labels, limit, quoted
 
 TEXT = "texts"
 

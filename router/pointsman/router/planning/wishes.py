@@ -2,7 +2,7 @@
 
 import re
 
-from pointsman.router.planning.lists import limit, quoted
+from pointsman.router.planning.arguments.lists import limit, quoted
 
 _POSITIVE = r"positive|favou?rable|happy|satisfied|pleased|good|praising|enthusiastic"
 _NEGATIVE = (

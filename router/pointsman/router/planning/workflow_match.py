@@ -13,7 +13,7 @@ import numpy as np
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import PlanError
 from pointsman.router.plan import Plan, parse_plan, validate
-from pointsman.router.planning.arguments import fill
+from pointsman.router.planning.arguments.filling import fill
 from pointsman.router.planning.base import (
     Considered,
     Embedder,

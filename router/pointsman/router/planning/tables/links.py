@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pointsman.router.planning.table_context import NUMERIC, TEMPORAL, TableContext
-from pointsman.router.planning.table_words import (
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL, TableContext
+from pointsman.router.planning.tables.words import (
     ROW_NOUNS,
     STOP,
     concepts_of,

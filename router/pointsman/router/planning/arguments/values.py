@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from pointsman.router.planning.amounts import CURRENCIES, Amount, amounts
-from pointsman.router.planning.lists import inline_items, labels, quoted
-from pointsman.router.planning.moments import Moment, moments
-from pointsman.router.planning.table_words import STOP, split_name, stem
+from pointsman.router.planning.arguments.amounts import CURRENCIES, Amount, amounts
+from pointsman.router.planning.arguments.lists import inline_items, labels, quoted
+from pointsman.router.planning.arguments.moments import Moment, moments
+from pointsman.router.planning.tables.words import STOP, split_name, stem
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _URL = re.compile(r"https?://[^\s<>\"'）)]+|\bwww\.[^\s<>\"')]+", re.IGNORECASE)

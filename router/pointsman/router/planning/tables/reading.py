@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pointsman.router.planning.table_conditions import AVERAGED, Condition, Conditions
-from pointsman.router.planning.table_context import NUMERIC, TEMPORAL, TableContext
-from pointsman.router.planning.table_links import Link, Links
-from pointsman.router.planning.table_marks import Mark, Marks
-from pointsman.router.planning.table_words import (
+from pointsman.router.planning.tables.conditions import AVERAGED, Condition, Conditions
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL, TableContext
+from pointsman.router.planning.tables.links import Link, Links
+from pointsman.router.planning.tables.marks import Mark, Marks
+from pointsman.router.planning.tables.words import (
     split_name,
 )
 from pointsman.router.values import Column

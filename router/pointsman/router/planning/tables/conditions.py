@@ -4,11 +4,11 @@ import re
 from datetime import date
 from typing import Any
 
-from pointsman.router.planning.moments import Moment
-from pointsman.router.planning.table_context import NUMERIC, TEMPORAL
-from pointsman.router.planning.table_marks import Mark
-from pointsman.router.planning.table_predicates import AVERAGED, Condition, Predicates
-from pointsman.router.planning.table_words import stem
+from pointsman.router.planning.arguments.moments import Moment
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
+from pointsman.router.planning.tables.marks import Mark
+from pointsman.router.planning.tables.predicates import AVERAGED, Condition, Predicates
+from pointsman.router.planning.tables.words import stem
 from pointsman.router.values import Column, Json
 
 __all__ = ["AVERAGED", "Condition", "Conditions"]

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, Protocol
 
-from pointsman.router.planning.llm_client import ChatClient, Message
-from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.planning.llm.client import ChatClient, Message
+from pointsman.router.planning.llm.settings import RemoteSettings
 from pointsman.router.usage import Usage
 
 PART: Final = 6_000

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from pointsman.router.planning.base import Embedder, Vectors
-from pointsman.router.planning.table_context import NUMERIC, TEMPORAL
-from pointsman.router.planning.table_links import Link, Links, ValueLink
-from pointsman.router.planning.table_marks import Marks
-from pointsman.router.planning.table_words import concepts_of, split_name
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
+from pointsman.router.planning.tables.links import Link, Links, ValueLink
+from pointsman.router.planning.tables.marks import Marks
+from pointsman.router.planning.tables.words import concepts_of, split_name
 
 COLUMN_FLOOR = 0.55
 VALUE_FLOOR = 0.68

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from pointsman.router.planning.amounts import Amount, amounts
+from pointsman.router.planning.arguments.amounts import Amount, amounts
 
 EARLIER = "x"
 """The variable that stands for the earlier result."""

@@ -9,7 +9,13 @@ import re
 from dataclasses import replace
 from datetime import date, datetime, time
 
-from pointsman.router.planning.moment_patterns import DAY, PATTERNS, Moment, easter, shift_days
+from pointsman.router.planning.arguments.moment_patterns import (
+    DAY,
+    PATTERNS,
+    Moment,
+    easter,
+    shift_days,
+)
 
 __all__ = ["Moment", "easter", "moment_of", "moments"]
 

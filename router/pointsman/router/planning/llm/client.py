@@ -24,8 +24,8 @@ from pointsman.router.errors import (
     ExpertOverloaded,
     ExpertTimeout,
 )
-from pointsman.router.planning.llm_settings import RemoteSettings
-from pointsman.router.planning.llm_stream import ThoughtFilter
+from pointsman.router.planning.llm.settings import RemoteSettings
+from pointsman.router.planning.llm.stream import ThoughtFilter
 from pointsman.router.usage import Usage
 from pointsman.router.values import Schema
 

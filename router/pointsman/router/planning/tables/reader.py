@@ -1,11 +1,11 @@
 """Reads one question about a table from beginning to end."""
 
-from pointsman.router.planning.table_context import NUMERIC, TEMPORAL
-from pointsman.router.planning.table_groups import COMMON
-from pointsman.router.planning.table_marks import RATES
-from pointsman.router.planning.table_ranking import Ranking
-from pointsman.router.planning.table_reading import Reading
-from pointsman.router.planning.table_words import stem
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
+from pointsman.router.planning.tables.groups import COMMON
+from pointsman.router.planning.tables.marks import RATES
+from pointsman.router.planning.tables.ranking import Ranking
+from pointsman.router.planning.tables.reading import Reading
+from pointsman.router.planning.tables.words import stem
 from pointsman.router.values import Column
 
 

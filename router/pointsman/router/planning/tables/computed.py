@@ -6,10 +6,10 @@ that groups, conditions, orders and charts work on it as on any other column.
 
 from dataclasses import replace
 
-from pointsman.router.planning.table_context import NUMERIC, Step, TableContext
-from pointsman.router.planning.table_links import Links
-from pointsman.router.planning.table_marks import Marks
-from pointsman.router.planning.table_words import split_name, stem
+from pointsman.router.planning.tables.context import NUMERIC, Step, TableContext
+from pointsman.router.planning.tables.links import Links
+from pointsman.router.planning.tables.marks import Marks
+from pointsman.router.planning.tables.words import split_name, stem
 from pointsman.router.values import Column
 
 TAKINGS = frozenset("revenue turnover takings earning proceeds".split())

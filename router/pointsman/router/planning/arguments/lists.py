@@ -2,7 +2,7 @@
 
 import re
 
-from pointsman.router.planning.amounts import amounts
+from pointsman.router.planning.arguments.amounts import amounts
 
 _QUOTED = re.compile(
     r"\"([^\"\n]{1,500})\"|“([^”\n]{1,500})”|(?<!\w)'([^'\n]{1,500})'(?!\w)|«([^»\n]{1,500})»"

@@ -9,8 +9,8 @@ from pointsman.router.catalog import Catalog
 from pointsman.router.errors import PlanError, PlanNotJson, UnknownRef
 from pointsman.router.plan import Plan, Task, parse_plan, validate, walk
 from pointsman.router.planning.base import Request
-from pointsman.router.planning.llm_prompt import takes_file
-from pointsman.router.planning.llm_stream import TaskScanner, extract_json
+from pointsman.router.planning.llm.prompt import takes_file
+from pointsman.router.planning.llm.stream import TaskScanner, extract_json
 from pointsman.router.values import FileProfile, kind_of
 
 PLAN_KEYS = ("tasks", "answer", "assumptions", "unserved")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, time
 from typing import Literal
 
-from pointsman.router.planning.amounts import amount_of
+from pointsman.router.planning.arguments.amounts import amount_of
 
 Grain = Literal["day", "week", "month", "quarter", "year", "decade", "span"]
 Reader = Callable[[re.Match[str], date], "Moment | None"]

@@ -1,8 +1,8 @@
 """Superlatives of a question: "the cheapest flights", "who spent the most", "top 5 products by quantity"."""
 
-from pointsman.router.planning.table_context import NUMERIC, TEMPORAL
-from pointsman.router.planning.table_groups import COMMON, Groups
-from pointsman.router.planning.table_words import ADJECTIVES, Superlative, concepts_of, stem
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
+from pointsman.router.planning.tables.groups import COMMON, Groups
+from pointsman.router.planning.tables.words import ADJECTIVES, Superlative, concepts_of, stem
 from pointsman.router.values import Column
 
 BEST = frozenset("best top".split())

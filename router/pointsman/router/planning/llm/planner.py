@@ -16,10 +16,10 @@ from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import EmptyRequest, ExpertError, PlanError
 from pointsman.router.plan import Plan, Task
 from pointsman.router.planning.base import Considered, Proposal, Refusal, Request
-from pointsman.router.planning.llm_client import ChatClient, Message
-from pointsman.router.planning.llm_prompt import answer_schema, named, system_prompt, user_prompt
-from pointsman.router.planning.llm_reading import Reading
-from pointsman.router.planning.llm_settings import RemoteSettings
+from pointsman.router.planning.llm.client import ChatClient, Message
+from pointsman.router.planning.llm.prompt import answer_schema, named, system_prompt, user_prompt
+from pointsman.router.planning.llm.reading import Reading
+from pointsman.router.planning.llm.settings import RemoteSettings
 from pointsman.router.usage import Usage
 
 Retrieve: TypeAlias = Callable[[Request, Catalog, int], Awaitable[Sequence[Capability]]]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from pointsman.router.planning.amounts import Amount, amounts
-from pointsman.router.planning.moments import Moment, moments
-from pointsman.router.planning.table_links import Link, Links, ValueLink
-from pointsman.router.planning.table_words import (
+from pointsman.router.planning.arguments.amounts import Amount, amounts
+from pointsman.router.planning.arguments.moments import Moment, moments
+from pointsman.router.planning.tables.links import Link, Links, ValueLink
+from pointsman.router.planning.tables.words import (
     ADVERB_GRAINS,
     CHARTS,
     COMPARISONS,

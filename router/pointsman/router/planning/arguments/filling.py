@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from pointsman.router.catalog import Capability
-from pointsman.router.planning.argument_values import Reading, read_parameter
-from pointsman.router.planning.arithmetic import Arithmetic, arithmetic
+from pointsman.router.planning.arguments.arithmetic import Arithmetic, arithmetic
+from pointsman.router.planning.arguments.conversions import Conversion, conversion
+from pointsman.router.planning.arguments.date_questions import date_question
+from pointsman.router.planning.arguments.lists import inline_items, labels, limit
+from pointsman.router.planning.arguments.values import Reading, read_parameter
 from pointsman.router.planning.base import Embedder
-from pointsman.router.planning.conversions import Conversion, conversion
-from pointsman.router.planning.date_questions import date_question
-from pointsman.router.planning.lists import inline_items, labels, limit
-from pointsman.router.planning.table_meaning import vectors_of
+from pointsman.router.planning.tables.meaning import vectors_of
 from pointsman.router.values import Schema
 
 __all__ = [

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pointsman.router.planning.amounts import CURRENCIES, Amount, amounts
+from pointsman.router.planning.arguments.amounts import CURRENCIES, Amount, amounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Groups and orders of a question: "per region", "by month", "which customer", "sorted by"."""
 
-from pointsman.router.planning.table_context import TEMPORAL
-from pointsman.router.planning.table_reading import Parts
-from pointsman.router.planning.table_words import GRAINS, stem
+from pointsman.router.planning.tables.context import TEMPORAL
+from pointsman.router.planning.tables.reading import Parts
+from pointsman.router.planning.tables.words import GRAINS, stem
 
 COMMON = frozenset("common frequent popular often frequently commonly busiest".split())
 

@@ -3,9 +3,9 @@
 import re
 from datetime import date, datetime
 
-from pointsman.router.planning.amounts import amount_of
-from pointsman.router.planning.moments import Moment, moments
-from pointsman.router.planning.table_context import Step
+from pointsman.router.planning.arguments.amounts import amount_of
+from pointsman.router.planning.arguments.moments import Moment, moments
+from pointsman.router.planning.tables.context import Step
 
 _UNITS = {
     "day": "days", "week": "weeks", "month": "months", "year": "years", "hour": "hours", "workday": "workdays",

@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from pointsman.router.planning.base import Embedder
-from pointsman.router.planning.table_computed import with_product
-from pointsman.router.planning.table_context import Step, TableContext, TableQuestion
-from pointsman.router.planning.table_links import Links
-from pointsman.router.planning.table_marks import Marks, content_share, marks_of
-from pointsman.router.planning.table_meaning import link_by_meaning
-from pointsman.router.planning.table_reader import Reader
-from pointsman.router.planning.table_steps import about_table, steps_of
+from pointsman.router.planning.tables.computed import with_product
+from pointsman.router.planning.tables.context import Step, TableContext, TableQuestion
+from pointsman.router.planning.tables.links import Links
+from pointsman.router.planning.tables.marks import Marks, content_share, marks_of
+from pointsman.router.planning.tables.meaning import link_by_meaning
+from pointsman.router.planning.tables.reader import Reader
+from pointsman.router.planning.tables.steps import about_table, steps_of
 
 __all__ = ["Step", "TableContext", "TableQuestion", "understand"]
 

@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-from pointsman.router.planning.table_conditions import Condition
-from pointsman.router.planning.table_context import NUMERIC, Step, TableContext
-from pointsman.router.planning.table_links import Link, Links
-from pointsman.router.planning.table_marks import Mark, Marks
-from pointsman.router.planning.table_reading import Reading, measure_json, measure_name
+from pointsman.router.planning.tables.conditions import Condition
+from pointsman.router.planning.tables.context import NUMERIC, Step, TableContext
+from pointsman.router.planning.tables.links import Link, Links
+from pointsman.router.planning.tables.marks import Mark, Marks
+from pointsman.router.planning.tables.reading import Reading, measure_json, measure_name
 
 _WORDS = {
     "eq": "is", "ne": "is not", "gt": "over", "ge": "at least", "lt": "under", "le": "at most", "contains": "contains",

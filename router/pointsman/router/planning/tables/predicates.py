@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pointsman.router.planning.amounts import Amount
-from pointsman.router.planning.table_context import NUMERIC, TableContext
-from pointsman.router.planning.table_links import Link, Links
-from pointsman.router.planning.table_marks import Mark, Marks
-from pointsman.router.planning.table_words import COMPARATIVES, alike, split_name
+from pointsman.router.planning.arguments.amounts import Amount
+from pointsman.router.planning.tables.context import NUMERIC, TableContext
+from pointsman.router.planning.tables.links import Link, Links
+from pointsman.router.planning.tables.marks import Mark, Marks
+from pointsman.router.planning.tables.words import COMPARATIVES, alike, split_name
 from pointsman.router.values import Column, Json
 
 OPPOSITE = {

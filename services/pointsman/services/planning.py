@@ -17,7 +17,7 @@ from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
 from pointsman.router.planning.llm.settings import RemoteSettings
 from pointsman.router.planning.workflow_match import WorkflowPlanner
-from pointsman.workflows.library import load_library
+from pointsman.workflows.library import load_libraries
 
 if TYPE_CHECKING:
     from pointsman.router.planning.llm.answer import Writer
@@ -73,9 +73,11 @@ class WarmPlanner:
 
     name = "cascade"
 
-    def __init__(self, embedder: Embedder, remote: RemoteSettings | None) -> None:
+    def __init__(
+        self, embedder: Embedder, remote: RemoteSettings | None, workflows: Path | None = None
+    ) -> None:
         self._embedded = EmbeddedPlanner(embedder)
-        library = WorkflowPlanner(embedder, load_library())
+        library = WorkflowPlanner(embedder, load_libraries(workflows))
         planners: list[Planner] = [library, self._embedded]
         if remote is not None:
             from pointsman.router.planning.llm.planner import (
@@ -90,8 +92,14 @@ class WarmPlanner:
         await self._embedded.warm(catalog)
 
 
-def planner_for(embedder: Embedder, remote: RemoteSettings | None, cache: Path) -> WarmPlanner:
-    return WarmPlanner(KeptVectors(embedder, cache), remote)
+def planner_for(
+    embedder: Embedder,
+    remote: RemoteSettings | None,
+    cache: Path,
+    workflows: Path | None = None,
+) -> WarmPlanner:
+    """workflows: a folder with workflows of one's own; it need not exist. Raises BadFile."""
+    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows)
 
 
 def writer_for(remote: RemoteSettings | None) -> "Writer | None":

@@ -140,7 +140,8 @@ class Runtime:
         saver = RedisSaver(connect(url, decode_responses=False), prefix="pm:graph")
         self._stack.push_async_callback(saver.aclose)
         remote = remote_settings(self.settings)
-        planner = planner_for(encoder, remote, self.settings.home / "cache")
+        cache, own = self.settings.home / "cache", self.settings.workflow_folder
+        planner = planner_for(encoder, remote, cache, own)
         graph = ControllerGraph(self.workspace, planner, saver, writer=writer_for(remote))
         self._run("warming", planner.warm(await self.workspace.catalog()))
         controller = Controller(self.workspace, graph)

@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     Cluster as "redis+cluster://host:port,host:port". appendfsync: of the embedded one. artifacts: where
     values above artifact_limit characters are kept, a folder or a URL that fsspec reaches ("s3://bucket").
     http_allow: "host:port" that http.get may reach although they are not public. capabilities: YAML or
-    Python files with capabilities of your own. A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
+    Python files with capabilities of your own. workflows: a folder with workflows of your own (default:
+    "workflows" in home; it need not exist). A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
     set; prices are dollars per million tokens.
     """
 
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     capabilities: Annotated[tuple[Path, ...], NoDecode] = ()
+    workflows: Path | None = None
     http_allow: Annotated[tuple[str, ...], NoDecode] = ()
     upload_limit: Annotated[int, Field(gt=0)] = 512 << 20
     threads: Annotated[int, Field(ge=0)] = 0
@@ -71,6 +73,10 @@ class Settings(BaseSettings):
     @property
     def files(self) -> Path:
         return self.home / "files"
+
+    @property
+    def workflow_folder(self) -> Path:
+        return self.workflows or self.home / "workflows"
 
     @property
     def redis(self) -> Path:

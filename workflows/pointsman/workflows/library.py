@@ -54,6 +54,16 @@ def load_library(folder: Path | None = None) -> tuple[Workflow, ...]:
     return tuple(workflows)
 
 
+def load_libraries(own: Path | None) -> tuple[Workflow, ...]:
+    """The workflows that ship, and those of a folder; one of the folder takes the place of its namesake.
+
+    A folder that is not there is empty. Raises BadFile.
+    """
+    mine = load_library(own) if own is not None and own.is_dir() else ()
+    names = {w.name for w in mine}
+    return (*mine, *(w for w in load_library() if w.name not in names))
+
+
 def read_workflow(text: str, file: str) -> Workflow:
     """Raises BadFile."""
     try:

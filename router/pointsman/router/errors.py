@@ -10,7 +10,8 @@ PointsmanError
 ├── PlanError             a plan breaks a rule
 │   ├── PlanNotJson, EmptyPlan, TooManyTasks, DuplicateTask, BadTaskId, UnknownCapability,
 │   ├── UnknownRef, BadRefPath, CyclicPlan, MissingArgument, UnexpectedArgument,
-│   └── IllTypedArgument, ItemOutsideLoop, LoopTooLong, UnknownAnswer
+│   ├── IllTypedArgument, ItemOutsideLoop, LoopTooLong, UnknownAnswer
+│   └── BadActionPlan, OutsideWorkflow
 ├── CatalogError          a capability's description breaks a rule
 │   ├── BadCapability, DuplicateCapability
 ├── ExpertError           an expert did not do its task
@@ -227,6 +228,26 @@ class UnknownAnswer(PlanError):
     def __init__(self, task: str) -> None:
         self.task = task
         super().__init__(f"the answer is to come from {task!r}, which is not a task of the plan")
+
+
+class BadActionPlan(PlanError):
+    """An expected action plan that is not well formed. `where`: its place, as "steps/2/any_of"."""
+
+    code = "plan.bad-action-plan"
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"expected actions, at {where or 'the top'}: {why}")
+
+
+class OutsideWorkflow(PlanError):
+    """A task that the workflow of the run does not allow."""
+
+    code = "plan.outside-workflow"
+
+    def __init__(self, task: str, workflow: str, why: str) -> None:
+        self.task, self.workflow = task, workflow
+        super().__init__(f"task {task!r} is refused by workflow {workflow!r}: {why}")
 
 
 class CatalogError(PointsmanError):

@@ -12,11 +12,16 @@
         - {id: read, capability: table.read, arguments: {file: {$param: reviews}}}
         ...
       answer: [largest]
+    actions: [table.read, text.sentiment, {optional: table.filter}, {any_of: [text.topics, text.classify]}]
+
+A task takes `when` and `for_each` as in any plan. `actions` is optional: the expected action plan, which binds
+a run that follows the workflow (see `pointsman.router.planning.workflows.action_plan`). A task may stand for a
+whole workflow of the library: {id: complaints, workflow: review-complaints, parameters: {reviews: ...}}.
 
 A library of your own: `load_library(folder)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -25,9 +30,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pointsman.router.errors import BadFile, PlanError
-from pointsman.router.plan import PlanIn, parse_plan
+from pointsman.router.errors import BadActionPlan, BadFile, PlanError
+from pointsman.router.plan import Plan, PlanIn, parse_plan
 from pointsman.router.planning.workflow_match import Workflow, parameters_in
+from pointsman.router.planning.workflows.action_plan import ActionPlan, parse_actions
+from pointsman.router.planning.workflows.following import follow
+from pointsman.workflows.composing import Composed, composed
+from pointsman.workflows.places import place_of
 
 
 class WorkflowIn(BaseModel):
@@ -41,17 +50,12 @@ class WorkflowIn(BaseModel):
     examples: list[str] = Field(min_length=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     plan: dict[str, Any]
+    actions: list[Any] | dict[str, Any] | None = None
 
 
 def load_library(folder: Path | None = None) -> tuple[Workflow, ...]:
     """The workflows that ship, or those of a folder. Raises BadFile, which names file, place and reason."""
-    place: Traversable = folder or files("pointsman.workflows") / "library"
-    found = sorted(
-        (f for f in place.iterdir() if f.name.endswith((".yaml", ".yml"))), key=lambda f: f.name
-    )
-    workflows = [read_workflow(f.read_text("utf-8"), f.name) for f in found]
-    _check_names(workflows, found)
-    return tuple(workflows)
+    return _load(files("pointsman.workflows") / "library" if folder is None else folder, ())
 
 
 def load_libraries(own: Path | None) -> tuple[Workflow, ...]:
@@ -59,42 +63,102 @@ def load_libraries(own: Path | None) -> tuple[Workflow, ...]:
 
     A folder that is not there is empty. Raises BadFile.
     """
-    mine = load_library(own) if own is not None and own.is_dir() else ()
+    shipped = load_library()
+    mine = _load(own, shipped) if own is not None and own.is_dir() else ()
     names = {w.name for w in mine}
-    return (*mine, *(w for w in load_library() if w.name not in names))
+    return (*mine, *(w for w in shipped if w.name not in names))
 
 
-def read_workflow(text: str, file: str) -> Workflow:
-    """Raises BadFile."""
+def read_workflow(text: str, file: str, others: Sequence[Workflow] = ()) -> Workflow:
+    """others: workflows that its tasks may stand for. Raises BadFile."""
+    form = _form(text, file)
+    known = {w.name: Composed(w.plan, w.parameters) for w in others}
+    return _workflow(form, text, file, known)
+
+
+def _load(place: Traversable, others: Sequence[Workflow]) -> tuple[Workflow, ...]:
+    """Those that other workflows of the folder stand on are read first."""
+    found = sorted(
+        (f for f in place.iterdir() if f.name.endswith((".yaml", ".yml"))), key=lambda f: f.name
+    )
+    texts = {f.name: f.read_text("utf-8") for f in found}
+    forms = {name: _form(text, name) for name, text in texts.items()}
+    _check_names(forms)
+    known = {w.name: Composed(w.plan, w.parameters) for w in others}
+    known |= {f.name: Composed(f.plan, f.parameters) for f in forms.values()}
+    return tuple(_workflow(forms[name], texts[name], name, known) for name in texts)
+
+
+def _form(text: str, file: str) -> WorkflowIn:
     try:
-        form = WorkflowIn.model_validate(yaml.safe_load(text))
-        PlanIn.model_validate(form.plan)
-        parse_plan(form.plan)
+        return WorkflowIn.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise BadFile(file, f"it is not YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "/".join(str(p) for p in first["loc"])
-        raise BadFile(file, f"at {where}: {first['msg']}") from error
+        raise BadFile(file, _first(error, text, ())) from error
+
+
+def _workflow(form: WorkflowIn, text: str, file: str, known: Mapping[str, Composed]) -> Workflow:
+    try:
+        own = Composed(form.plan, form.parameters)
+        whole = composed(form.name, own, known)
+        PlanIn.model_validate(whole)
+        plan = parse_plan(whole)
+        actions = None if form.actions is None else parse_actions(form.actions)
+    except ValidationError as error:
+        raise BadFile(file, _first(error, text, ("plan",))) from error
+    except BadActionPlan as error:
+        where = ("actions", *(p for p in error.where.split("/") if p))
+        raise BadFile(file, f"at {place_of(text, where)}: {error.why}") from error
     except PlanError as error:
-        raise BadFile(file, error.message) from error
+        raise BadFile(file, f"at {place_of(text, ('plan',))}: {error.message}") from error
     unknown = parameters_in(form.plan) ^ set(form.parameters)
     if unknown:
         names = ", ".join(sorted(unknown))
-        raise BadFile(file, f"parameters and plan do not agree on: {names}")
+        raise BadFile(
+            file,
+            f"parameters and plan do not agree on: {names}; give each parameter a place in the plan "
+            "({$param: name}) and each $param an entry under parameters",
+        )
+    if actions is not None:
+        _check_actions(plan, actions, text, file)
     return Workflow(
         form.name,
         form.title,
         form.description,
         tuple(form.examples),
-        form.plan,
+        whole,
         form.parameters,
+        actions,
     )
 
 
-def _check_names(workflows: Sequence[Workflow], found: Sequence[Traversable]) -> None:
+def _check_actions(plan: Plan, actions: ActionPlan, text: str, file: str) -> None:
+    """A workflow's own plan must be one that its actions allow."""
+    where = place_of(text, ("actions",))
+    found = follow(plan, actions)
+    for task, verdict in found.outside.items():
+        raise BadFile(file, f"at {where}: task {task!r} of the plan breaks them: {verdict.why}")
+    if found.missing:
+        names = ", ".join(found.missing)
+        raise BadFile(
+            file, f"at {where}: the plan never does {names}; add a task or make it optional"
+        )
+
+
+def _first(error: ValidationError, text: str, under: tuple[str, ...]) -> str:
+    first = error.errors()[0]
+    told = {
+        "extra_forbidden": "is not known here; remove it, or see whether it is misspelt",
+        "missing": "is missing; add it",
+    }
+    where = place_of(text, (*under, *(str(p) for p in first["loc"])))
+    return f"at {where}: {told.get(first['type'], first['msg'])}"
+
+
+def _check_names(forms: Mapping[str, WorkflowIn]) -> None:
     seen: set[str] = set()
-    for workflow, file in zip(workflows, found, strict=True):
-        if workflow.name in seen:
-            raise BadFile(file.name, f"another workflow is named {workflow.name!r}")
-        seen.add(workflow.name)
+    for file, form in forms.items():
+        if form.name in seen:
+            raise BadFile(file, f"another workflow is named {form.name!r}; give one another name")
+        seen.add(form.name)

@@ -24,6 +24,7 @@ from pointsman.router.planning.base import (
 )
 from pointsman.router.planning.mentions import Mentions, find_mentions
 from pointsman.router.planning.retrieval import masked, stems
+from pointsman.router.planning.workflows.action_plan import ActionPlan
 from pointsman.router.values import FileProfile, Schema
 
 NEAR = 0.7
@@ -39,7 +40,8 @@ class Workflow:
 
     parameters: JSON Schema by name; `x-kind: file` (with `x-shape: table` or `text`) is filled with the
     request's file, `x-kind: files` with its files, the rest from the words. plan: a plan's JSON form in
-    which {"$param": name} stands for a parameter.
+    which {"$param": name} stands for a parameter. actions: what a run that follows it may do, beyond the
+    plan itself: anything else is asked about or refused; None when nothing was said.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Workflow:
     examples: tuple[str, ...]
     plan: Mapping[str, Any]
     parameters: Mapping[str, Schema] = field(default_factory=dict)
+    actions: ActionPlan | None = None
 
 
 class WorkflowPlanner:

@@ -12,6 +12,7 @@ import re
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,15 @@ def cosine(left: dict[str, float], right: dict[str, float]) -> float:
     return dot / (lengths[0] * lengths[1]) if all(lengths) else 0.0
 
 
-def measured(chosen: list[dict[str, Any]], gold: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """By request: the capability, and why it is wrong ("" when right)."""
+def measured(
+    chosen: list[dict[str, Any]], gold: dict[str, Any], *, more: Sequence[Expert] = ()
+) -> dict[str, tuple[str, str]]:
+    """By request: the capability, and why it is wrong ("" when right). more: experts beside our own."""
 
     async def all_of_them() -> dict[str, tuple[str, str]]:
         with tempfile.TemporaryDirectory() as folder:
             files = LocalFiles(Path(folder))
-            experts = [*tool_experts(), *model_experts(Encoder(threads=1))]
+            experts = [*tool_experts(), *model_experts(Encoder(threads=1)), *more]
             nearest = Nearest(experts, files)
             found = {}
             for request in chosen:

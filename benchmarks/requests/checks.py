@@ -1,5 +1,6 @@
 """What must be true of an answer's content. Each check gives "" or why the answer is wrong."""
 
+import io
 import json
 import math
 import re
@@ -47,14 +48,27 @@ def number(cell: Any) -> float | None:
 
 
 def close(cell: Any, wanted: Any, within: float = 0.006) -> bool:
-    """Numbers within an absolute distance; texts by their letters; a month also as its first day."""
+    """Numbers within an absolute distance; texts by their letters; a month or year also as its first day."""
     if isinstance(wanted, str):
         text = str(cell).casefold()
         return text == wanted.casefold() or (
-            bool(re.fullmatch(r"\d{4}-\d\d", wanted)) and text.startswith(f"{wanted}-01")
+            bool(re.fullmatch(r"\d{4}(?:-\d\d)?", wanted)) and text.startswith(f"{wanted}-01")
         )
     found = number(cell)
     return found is not None and math.isclose(found, wanted, rel_tol=1e-9, abs_tol=within)
+
+
+def same(given: Any, wanted: Any) -> bool:
+    """Arguments of a call: numbers by value, texts by their letters, nested ones part by part."""
+    if isinstance(wanted, dict):
+        return (
+            isinstance(given, dict)
+            and {*given} == {*wanted}
+            and all(same(given[k], v) for k, v in wanted.items())
+        )
+    if isinstance(wanted, str):
+        return str(given).casefold() == wanted.casefold()
+    return bool(given == wanted)
 
 
 def value(seen: Seen, wanted: float, check: dict[str, Any]) -> str:
@@ -203,6 +217,48 @@ def refused(seen: Seen, _wanted: bool, _: dict[str, Any]) -> str:
     return "" if seen.answer.status == "refused" and seen.answer.text else seen.answer.status
 
 
+def top(seen: Seen, wanted: list[Any], _: dict[str, Any]) -> str:
+    """The first row of a table, or a table of one row, holds these."""
+    if any(p.rows and holds(p.rows[0], wanted) for p in seen.tables):
+        return ""
+    return f"no table begins with {wanted}: {shown(seen)}"
+
+
+def workbook(seen: Seen, wanted: int, _: dict[str, Any]) -> str:
+    """An Excel file with so many rows below its header."""
+    from openpyxl import load_workbook
+
+    for part in seen.answer.parts:
+        if isinstance(part.value, dict) and str(part.value.get("name", "")).endswith(".xlsx"):
+            content = io.BytesIO(seen.content(str(part.value["file"])))
+            found = load_workbook(content).worksheets[0].max_row - 1
+            return "" if found == wanted else f"{found} rows instead of {wanted}"
+    return f"no Excel file: {shown(seen)}"
+
+
+def drawn(seen: Seen, wanted: str, _: dict[str, Any]) -> str:
+    """The kind of the chart, as the plan has it."""
+    plans = [e.fields["plan"] for e in seen.events if e.type == "plan.proposed"]
+    kinds = [
+        t["arguments"].get("kind")
+        for plan in plans
+        for t in plan["tasks"]
+        if t["capability"] == "chart.draw"
+    ]
+    return "" if wanted in kinds else f"drawn as {kinds}"
+
+
+def called(seen: Seen, wanted: dict[str, Any], _: dict[str, Any]) -> str:
+    """A recorded capability was called with exactly these arguments; with any, where none are given."""
+    calls = [p.value for p in seen.answer.parts if isinstance(p.value, dict)]
+    for call in calls:
+        if call.get("capability") == wanted["capability"] and (
+            "arguments" not in wanted or same(call["arguments"], wanted["arguments"])
+        ):
+            return ""
+    return f"not called: {wanted}, but {shown(seen)}"
+
+
 def parallel(seen: Seen, _wanted: bool, _: dict[str, Any]) -> str:
     """Two tasks ran at one time: one began before the other ended."""
     began: dict[str, float] = {}
@@ -218,8 +274,11 @@ def parallel(seen: Seen, _wanted: bool, _: dict[str, Any]) -> str:
 
 CHECKS: dict[str, Callable[[Seen, Any, dict[str, Any]], str]] = {
     check.__name__: check
-    for check in (value, count, rows, column, f1, labels, readable, contains, lacks, cells)
-} | {check.__name__: check for check in (first, short, sentences, picture, refused, parallel)}
+    for check in (value, count, rows, column, f1, labels, readable, contains, lacks, cells, first)
+} | {
+    check.__name__: check
+    for check in (short, sentences, picture, refused, parallel, top, workbook, drawn, called)
+}
 
 
 def wrong(seen: Seen, checks: Sequence[dict[str, Any]], gold: dict[str, Any]) -> str:

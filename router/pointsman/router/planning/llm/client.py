@@ -32,6 +32,8 @@ from pointsman.router.values import Schema
 Message: TypeAlias = dict[str, str]
 Form = Literal["json_schema", "json_object", "text"]
 FORMS: tuple[Form, ...] = ("json_schema", "json_object", "text")
+FORM_KNOWN: dict[tuple[str, str], int] = {}
+"""(base URL, model) -> the best form that an endpoint took, found out by trial; for the whole of the program."""
 LONGEST_WAIT = 5.0
 """Seconds of `Retry-After` that are waited here; a longer wait is left to the router."""
 
@@ -69,7 +71,7 @@ class ChatClient:
         self.settings = settings
         self._clock = clock
         self._attempts = attempts
-        self._form = 0
+        self._endpoint = (settings.base_url, settings.model)
         self._made: openai.AsyncOpenAI | None = None
 
     def __repr__(self) -> str:
@@ -160,7 +162,8 @@ class ChatClient:
     ) -> AsyncGenerator[Piece, None]:
         """Tries the forms from the best that is not known to be refused; keeps the one that worked."""
         last = len(FORMS) - 1
-        for place in range(self._form, last + 1) if schema is not None else (last,):
+        first_place = FORM_KNOWN.get(self._endpoint, 0) if schema is not None else last
+        for place in range(first_place, last + 1):
             pieces = self._once(messages, deadline, FORMS[place], schema)
             async with aclosing(pieces):
                 try:
@@ -170,7 +173,7 @@ class ChatClient:
                         raise
                     continue
                 if schema is not None:
-                    self._form = place
+                    FORM_KNOWN[self._endpoint] = place
                 yield first
                 async for piece in pieces:
                     yield piece

@@ -1,74 +1,151 @@
-"""A model's plan made one of ours: files by name become references, what it may not say is refused."""
+"""A model's plan made one of ours: mended by rule, files by name become references, what it may not say is
+refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from pointsman.router.catalog import Catalog
-from pointsman.router.errors import PlanError, PlanNotJson, UnknownRef
-from pointsman.router.plan import Plan, Task, parse_plan, validate, walk
-from pointsman.router.planning.base import Request
+from pointsman.router.errors import PlanError, PlanNotJson, TooManyTasks, UnknownRef
+from pointsman.router.plan import (
+    MAX_TASKS,
+    Plan,
+    Task,
+    TaskId,
+    encode_argument,
+    parse_plan,
+    sinks,
+    validate,
+)
 from pointsman.router.planning.llm.prompt import takes_file
+from pointsman.router.planning.llm.provenance import ForeignValue, Sources
+from pointsman.router.planning.llm.repair import Mender
 from pointsman.router.planning.llm.stream import TaskScanner, extract_json
-from pointsman.router.values import FileProfile, kind_of
+from pointsman.router.planning.llm.token_reader import TokenScanner
+from pointsman.router.planning.llm.tokens import TokenFault
+from pointsman.router.planning.streaming import Failed
+from pointsman.router.values import FileProfile, kind_of, kinds_of
 
-PLAN_KEYS = ("tasks", "answer", "assumptions", "unserved")
-
-
-class ForeignValue(PlanError):
-    """The plan names a file that was not sent along, or an address that only a file's text names."""
-
-    code = "plan.foreign-value"
-
-    def __init__(self, task: str, why: str) -> None:
-        self.task = task
-        super().__init__(f"task {task!r}: {why}")
+Format: TypeAlias = Literal["json", "task_tokens"]
+MENDED: float = 0.9
+"""Of the confidence, when a plan had to be repaired."""
+WHOLE = ("plan", "action_plan", "result")
+"""Keys under which a model may hide the object that was asked for."""
+LISTS = ("tasks", "steps", "actions", "tool_calls")
 
 
 @dataclass(slots=True)
 class Reading:
-    """What one answer of the model must agree with."""
+    """One answer of a model, and what it must agree with.
 
-    request: Request
-    files: Mapping[str, FileProfile]
+    catalog: what may be called: the capabilities that the model was offered. failed: calls that failed
+    before; one of them again is no plan.
+    """
+
     catalog: Catalog
+    files: Mapping[str, FileProfile]
+    sources: Sources
     source: str
     confidence: float
-    scanner: TaskScanner = field(default_factory=TaskScanner)
+    format: Format = "json"
+    failed: Sequence[Failed] = ()
     given: list[Task] = field(default_factory=list)
     waiting: list[Task] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    mender: Mender = field(init=False)
+    _scanner: TaskScanner | TokenScanner = field(init=False)
+    _seen: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mender = Mender(self.catalog, tuple(self.files))
+        self._scanner = TaskScanner() if self.format == "json" else TokenScanner()
 
     def feed(self, piece: str) -> Iterator[Task]:
         """Tasks that this piece completes and whose inputs are all given. Raises PlanError."""
-        for form in self.scanner.feed(piece):
-            task = parse_plan({"tasks": [self.resolved(form)]}).tasks[0]
-            self._check_alone(task)
-            self.waiting.append(task)
+        try:
+            forms = self._scanner.feed(piece)
+        except TokenFault as error:
+            raise PlanNotJson(str(error)) from error
+        for form in forms:
+            self._seen.append(form)
+            self._take(form)
             yield from self._free()
+
+    def _take(self, form: Any) -> None:
+        """The next task of the answer. Raises PlanError."""
+        mended = self.mender.task(form)
+        if mended is None:
+            return
+        task = parse_plan({"tasks": [self.resolved(mended)]}).tasks[0]
+        self._check_alone(task)
+        self.tasks.append(task)
+        self.waiting.append(task)
+        if len(self.tasks) > MAX_TASKS:
+            raise TooManyTasks(len(self.tasks), MAX_TASKS)
 
     def finish(self, text: str) -> Plan | tuple[str, str | None]:
         """The whole plan, valid, or why there is none and a question. Raises PlanError."""
+        value = self._whole(text)
+        forms = value.get("tasks") or []
+        if self._seen != forms[: len(self._seen)]:
+            raise PlanNotJson("the tasks stand twice in the answer, and not alike")
+        for form in forms[len(self._seen) :]:
+            self._take(form)
+        if not self.tasks:
+            return _why_not(value)
+        tasks = self.mender.whole(self.tasks, [t.id for t in self.given])
+        ids = [t.id for t in tasks]
+        answer = self.mender.answer(_listed(value, "answer"), ids)
+        notes = [n[:1].upper() + n[1:] for n in self.mender.notes]
+        plan = Plan(
+            tuple(tasks),
+            tuple(TaskId(a) for a in answer) or sinks(tasks),
+            self.source,
+            self.confidence * (MENDED if notes else 1.0),
+            (*(str(a) for a in _listed(value, "assumptions")), *notes),
+            tuple(str(u) for u in _listed(value, "unserved")),
+        )
+        validate(plan, self.catalog)
+        return plan
+
+    def _whole(self, text: str) -> dict[str, Any]:
+        """The answer's parts: an object with "tasks", whatever stood around it. Raises PlanNotJson."""
+        if isinstance(self._scanner, TokenScanner):
+            return self._token_parts(self._scanner, text)
         try:
             value = extract_json(text, key="tasks")
         except ValueError as error:
             raise PlanNotJson(str(error)) from error
-        if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
-            raise PlanNotJson('the answer must be one JSON object with a list "tasks"')
-        if not value["tasks"] and not self.given:
-            return _why_not(value)
-        form = {k: value[k] for k in PLAN_KEYS if value.get(k) is not None}
-        form["tasks"] = [self.resolved(t) for t in value["tasks"]]
-        plan = parse_plan({**form, "source": self.source, "confidence": self.confidence})
-        for task in plan.tasks:
-            self._check_provenance(task)
-        validate(plan, self.catalog)
-        if any(t not in plan.tasks for t in self.given):
-            raise PlanNotJson('the key "tasks" stands twice in the answer')
-        return plan
+        if isinstance(value, dict):
+            value = next((value[k] for k in WHOLE if isinstance(value.get(k), dict)), value)
+        if isinstance(value, list):
+            value = {"tasks": value}
+        if isinstance(value, dict):
+            named = next((k for k in LISTS if isinstance(value.get(k), list)), None)
+            if named is not None:
+                return {**value, "tasks": value[named]}
+        raise PlanNotJson('the answer must be one JSON object with a list "tasks"')
+
+    def _token_parts(self, scanner: TokenScanner, text: str) -> dict[str, Any]:
+        """A model that was asked for tokens and wrote JSON has made a plan all the same."""
+        try:
+            parts = scanner.rest()
+        except TokenFault as error:
+            raise PlanNotJson(str(error)) from error
+        if not scanner.tasks and not any(parts.values()):
+            try:
+                value = extract_json(text, key="tasks")
+            except ValueError:
+                value = None
+            if isinstance(value, dict) and isinstance(value.get("tasks"), list):
+                return value
+            raise PlanNotJson("the answer holds no task token")
+        return {**parts, "tasks": list(self._seen)}
+
+    # --- one task -------------------------------------------------------------------------------
 
     def resolved(self, form: Any) -> Any:
-        """A task's form with its files as references and without nulls that stand for defaults."""
+        """A task's form with its files as references."""
         if not isinstance(form, Mapping):
             return form
         kept = {k: v for k, v in form.items() if v is not None}
@@ -77,7 +154,11 @@ class Reading:
             id, capability = str(kept.get("id", "?")), self.catalog.get(str(kept.get("capability")))
             properties = capability.properties if capability is not None else {}
             kept["arguments"] = {
-                name: self._with_files(id, value, takes_file(properties.get(name, {})))
+                name: self._grounded(
+                    self._with_files(id, value, takes_file(properties.get(name, {}))),
+                    kinds_of(properties.get(name, {})),
+                    f"{id}: {name}",
+                )
                 for name, value in arguments.items()
             }
         return kept
@@ -106,11 +187,29 @@ class Reading:
             raise ForeignValue(task, f"there is no file {name!r}; files at hand: {have}")
         return profile.ref.to_json()
 
+    def _grounded(self, value: Any, takes: frozenset[str], where: str) -> Any:
+        """A span or region for a parameter that takes none: the whole that it lies in."""
+        if not isinstance(value, Mapping) or value.get("kind") not in ("span", "region"):
+            return value
+        kind, of = value["kind"], value.get("of")
+        if not isinstance(of, Mapping) or takes & {kind, "any", "object"}:
+            return value
+        self.mender.notes.append(f"repaired: {where} takes no {kind}; the whole result is taken")
+        return of
+
+    # --- checks ---------------------------------------------------------------------------------
+
     def _check_alone(self, task: Task) -> None:
         """Faults that need no other task, so that a hopeless answer is not read to its end."""
-        self._check_provenance(task)
+        self.mender.check(task)
+        capability = self.catalog.get(task.capability)
+        if capability is not None:
+            self.sources.check(task, capability)
+        for failed in self.failed:
+            if failed.capability == task.capability and failed.arguments == arguments_text(task):
+                raise PlanError(f"task {task.id!r} is the call that failed before: {failed.why}")
         try:
-            validate(Plan((task,), ()), self.catalog)
+            validate(Plan((_without_after(task),), ()), self.catalog)
         except UnknownRef:
             return
 
@@ -127,46 +226,29 @@ class Reading:
                     progress = True
                     yield task
 
-    def _check_provenance(self, task: Task) -> None:
-        """An address that a task would call must not come from a file's text alone: it may be planted."""
-        capability = self.catalog.get(task.capability)
-        if capability is None or capability.effect == "pure":
-            return
-        asked = " ".join([self.request.text, *(t.request for t in self.request.history)]).casefold()
-        read = file_text(list(self.files.values())).casefold()
-        for value in walk(task.arguments):
-            host = _host(value) if isinstance(value, str) else ""
-            if host and host in read and host not in asked:
-                raise ForeignValue(
-                    task.id, f"the address {host!r} stands in a file, not in the request"
-                )
+
+def arguments_text(task: Task) -> str:
+    """What a task calls its capability with, as one text to compare."""
+    return repr(sorted((k, repr(encode_argument(v))) for k, v in task.arguments.items()))
 
 
-def file_text(files: Sequence[FileProfile]) -> str:
-    """All text of files that a model is shown."""
-    shown: list[str] = []
-    for profile in files:
-        shown += [profile.ref.name, profile.opening or "", *(c.name for c in profile.columns)]
-        for values in (profile.samples or {}).values():
-            shown += [str(v) for v in values]
-    return "\n".join(shown)
+def _without_after(task: Task) -> Task:
+    """A task that waits for itself is mended with the whole plan."""
+    return replace(task, after=tuple(a for a in task.after if a != task.id))
 
 
-def _host(text: str) -> str:
-    if "://" not in text:
-        return ""
-    try:
-        return (urlsplit(text.strip()).hostname or "").casefold()
-    except ValueError:
-        return ""
+def _listed(value: Mapping[str, Any], key: str) -> list[Any]:
+    found = value.get(key)
+    if isinstance(found, str):
+        return [found]
+    return [f for f in found if f is not None] if isinstance(found, list) else []
 
 
 def _why_not(value: Mapping[str, Any]) -> tuple[str, str | None]:
-    unserved = value.get("unserved")
-    said = [str(u) for u in unserved] if isinstance(unserved, list) else []
+    said = [str(u) for u in _listed(value, "unserved")]
     question = value.get("question")
     asked = question if isinstance(question, str) and question.strip() else None
     return "; ".join(said) or asked or "the model found no capability for this", asked
 
 
-__all__ = ["ForeignValue", "Reading", "file_text"]
+__all__ = ["Format", "Reading", "arguments_text"]

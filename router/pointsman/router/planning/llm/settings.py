@@ -1,6 +1,7 @@
 """Where a remote model is reached and what it costs. Imports no client: it is cheap to import."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -16,7 +17,8 @@ class RemoteSettings:
 
     price_in, price_out: dollars per million tokens, which is micro-dollars per token; 0 for a server of
     one's own. timeout: seconds of one call when no deadline is given. max_answer: characters after which
-    an answer is cut off, so that a model that never stops costs no more.
+    an answer is cut off, so that a model that never stops costs no more. format: how the model writes a
+    plan: as a JSON object, or as text with task tokens, for models that hold no JSON.
     """
 
     model: str
@@ -26,6 +28,7 @@ class RemoteSettings:
     price_out: float = 0.0
     timeout: float = 60.0
     max_answer: int = 200_000
+    format: Literal["json", "task_tokens"] = "json"
 
     def cost(self, input_tokens: int, output_tokens: int) -> int:
         """Micro-dollars, rounded up."""

@@ -230,7 +230,7 @@ def workbook(seen: Seen, wanted: int, _: dict[str, Any]) -> str:
 
     for part in seen.answer.parts:
         if isinstance(part.value, dict) and str(part.value.get("name", "")).endswith(".xlsx"):
-            content = io.BytesIO(seen.content(str(part.value["file"])))
+            content = io.BytesIO(seen.content(str(part.value["id"])))
             found = load_workbook(content).worksheets[0].max_row - 1
             return "" if found == wanted else f"{found} rows instead of {wanted}"
     return f"no Excel file: {shown(seen)}"

@@ -19,6 +19,8 @@ SECOND_LOOK = 0.2
 """Seconds between an answer being overdue and giving up: time to read it, if it was us who stood still."""
 HIGH_WATER = 1 << 20
 """Bytes not yet written above which callers wait."""
+JOINED = 2
+"""Commands that are written as one."""
 LONGEST = 512 << 20
 """Bytes of one command. A server ends the connection on longer ones, and that is everybody's."""
 
@@ -82,6 +84,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(exceptions.InvalidResponse, _error, "utf-8", "strict", _MORE)
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._written: list[bytes] = []
         self._writers: list[asyncio.Future[None]] = []
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,7 +100,12 @@ class Wire(asyncio.Protocol):
         return bool(self._waiting) or self._loop.time() - self._heard < IDLE_SECONDS
 
     def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
-        """Writes a command; its answer comes in its turn. Raises ConnectionError, DataError."""
+        """Writes a command; its answer comes in its turn. Raises ConnectionError, DataError.
+
+        Commands of one turn of the loop go out two by two: a worker's commit and its next claim are taken
+        together by the server, and one sync of its append-only file serves both. More at once would make it
+        wait for us, and us for it.
+        """
         text = packed(command)
         transport = self._transport
         if self._lost or transport is None or transport.is_closing():
@@ -105,7 +113,11 @@ class Wire(asyncio.Protocol):
         answer = self._loop.create_future()
         due = self._loop.time() + self._seconds
         self._waiting.append((answer, due))
-        transport.write(text)
+        if not self._written:
+            self._loop.call_soon(self._flush)
+        self._written.append(text)
+        if len(self._written) == JOINED:
+            self._flush()
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._look)
         return answer
@@ -215,6 +227,11 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        written, self._written = self._written, []
+        if written and self._transport is not None and not self._lost:
+            self._transport.write(b"".join(written))
 
     def _wake(self) -> None:
         writers, self._writers = self._writers, []

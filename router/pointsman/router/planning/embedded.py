@@ -9,7 +9,8 @@ from pointsman.router.errors import EmptyRequest, PlanError, RequestTooLong
 from pointsman.router.plan import TaskId, validate
 from pointsman.router.planning.base import Considered, Embedder, Proposal, Refusal, Request
 from pointsman.router.planning.clauses import Clause, split
-from pointsman.router.planning.composer import Composer, Understood
+from pointsman.router.planning.composer import Composer
+from pointsman.router.planning.composing.composition import Understood
 from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.foreign import Foreign
 from pointsman.router.planning.mentions import find_mentions
@@ -89,11 +90,11 @@ class EmbeddedPlanner:
 
     async def _is_foreign(self, composer: Composer, clause: Clause) -> bool:
         """A question to given texts or to a table that understands it is never foreign."""
-        if clause.question and composer.has_documents:
+        if clause.question and composer.sources.has_documents:
             return False
         catalog = composer.draft.catalog
         foreign = await self._foreign.is_foreign(clause.core, catalog, self._retrieval)
-        return foreign and not await composer.fits_a_table(clause)
+        return foreign and not await composer.sources.fits_a_table(clause)
 
     async def _proposal(
         self,

@@ -1,0 +1,162 @@
+"""What a clause works on: files that it names or means, a page, a text written into it, what came before."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pointsman.router.planning.clauses import Clause
+from pointsman.router.planning.composing.composition import SURE, Composition, goes_on
+from pointsman.router.planning.draft import Value, context_of, prose_column
+from pointsman.router.planning.mentions import meant_by_kind
+from pointsman.router.planning.retrieval import Hit
+from pointsman.router.planning.tables.context import TableContext
+from pointsman.router.planning.tables.question import understand
+from pointsman.router.values import Column, FileProfile
+
+ABOUT_DOCUMENTS = frozenset(
+    ("text.answer", "text.search", "text.summarize", "text.entities", "text.count", "text.find")
+)
+"""What is asked of documents rather than of tables."""
+LEAD_WORDS = re.compile(
+    r"\b(?:from|in|for|using|with|about|regarding|on|based|given|according|to|the|this|my|file|attached|see|here|is|are)\b",
+    re.IGNORECASE,
+)
+
+
+class Sources:
+    """Finds the value that a clause is about; remembers the files that were named last."""
+
+    def __init__(self, composition: Composition) -> None:
+        self._work = composition
+        self._named: tuple[FileProfile, ...] = ()
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether there are texts that a question may be answered from."""
+        work = self._work
+        return work.mentions.body is not None or any(f.shape == "text" for f in work.request.files)
+
+    async def fits_a_table(self, clause: Clause) -> bool:
+        """Whether a clause is understood as a question about one of the tables."""
+        tables = [f for f in self._work.request.files if f.shape == "table"]
+        return any([await self._fit(clause, f) >= 0.8 for f in tables])
+
+    def files(self, clause: Clause) -> tuple[FileProfile, ...]:
+        """Files that a clause names, or means by their kind; they count as named from then on."""
+        mentions, request = self._work.mentions, self._work.request
+        named = [f for m in mentions.files if clause.start <= m.start < clause.end for f in m.files]
+        once = {f.ref.id: f for f in named}
+        found = tuple(once.values()) or meant_by_kind(clause.text, request.files)
+        self._named = found or self._named
+        return found
+
+    def only_says_where(self, text: str) -> bool:
+        """ "In sales.csv:" says where, and no more."""
+        return not re.search(r"\w{3}", LEAD_WORDS.sub("", self._work.bare(text)))
+
+    def page(self, clause: Clause) -> Value | None:
+        for url in self._work.mentions.urls:
+            if clause.start <= url.start < clause.end and self._work.can("http.get"):
+                made = self._work.add("http.get", {"url": url.text}, f"fetch {url.text[:60]}")
+                return replace(made, documents=True)
+        return None
+
+    async def of(
+        self,
+        clause: Clause,
+        focus: Value | None,
+        files: Sequence[FileProfile],
+        page: Value | None = None,
+        hits: Sequence[Hit] = (),
+    ) -> Value | None:
+        """The value that a clause is about. `files`: those it names."""
+        if page is not None:
+            return page
+        if files:
+            same = focus is not None and focus.label == _label(files)
+            if not (same and clause.refers_back):
+                return self.read(files)
+        if focus is not None and goes_on(clause):
+            return focus
+        written = self._written()
+        if written is not None:
+            return written
+        if self._named:
+            return self.read(self._named)
+        if self._work.request.files:
+            return self.read(await self._default_files(clause, hits))
+        return focus
+
+    def _written(self) -> Value | None:
+        """A list or a text that stands in the request itself."""
+        mentions = self._work.mentions
+        if mentions.items:
+            table = TableContext("the list", (Column("text", "text"),))
+            return Value(list(mentions.items), frozenset({"list"}), table)
+        if mentions.body:
+            return Value(mentions.body, frozenset({"text"}), documents=True)
+        return None
+
+    async def _default_files(self, clause: Clause, hits: Sequence[Hit]) -> tuple[FileProfile, ...]:
+        """Without a name: the only file, or the table that the clause fits best, or all texts together."""
+        files = self._work.request.files
+        tables = [f for f in files if f.shape == "table"]
+        others = tuple(f for f in files if f.shape != "table")
+        if len(files) == 1 or not tables:
+            return files
+        scores = [await self._fit(clause, f) for f in tables]
+        best = max(range(len(tables)), key=lambda i: scores[i])
+        if others and scores[best] < SURE and hits and hits[0].capability.name in ABOUT_DOCUMENTS:
+            return others
+        taken = f"no file was named, so {tables[best].ref.name} was taken"
+        self._work.draft.assumptions.append(taken)
+        return (tables[best],)
+
+    async def _fit(self, clause: Clause, file: FileProfile) -> float:
+        """How well a clause is understood as a question about a table."""
+        table = context_of(file)
+        now, embedder = self._work.request.now, self._work.embedder
+        question = await understand(clause.core, table, now=now, embedder=embedder)
+        if question is not None and question.steps and not question.missing:
+            return question.score
+        return 0.1 if prose_column(table) is not None else 0.0
+
+    def read(self, files: Sequence[FileProfile]) -> Value | None:
+        tables = [f for f in files if f.shape == "table"]
+        if len(files) > 1 and tables and len(tables) == len(files):
+            return self._joined(files)
+        return replace(self._work.draft.read(files, self._work.number), label=_label(files))
+
+    def _joined(self, files: Sequence[FileProfile]) -> Value | None:
+        """Two tables with a column in common are joined; otherwise the first is taken, and that is said."""
+        work = self._work
+        left = work.draft.read(files[:1], work.number)
+        right = work.draft.read(files[1:2], work.number)
+        assert left.table is not None
+        assert right.table is not None
+        names = {c.name.casefold() for c in left.table.columns}
+        shared = [c.name for c in right.table.columns if c.name.casefold() in names]
+        if not shared or not work.can("table.join"):
+            work.draft.assumptions.append(
+                f"{files[0].ref.name} and {files[1].ref.name} have no column in common, so only "
+                f"{files[0].ref.name} was used"
+            )
+            return replace(left, label=_label(files))
+        made = work.add(
+            "table.join",
+            {"left": left.argument, "right": right.argument, "on": shared[0]},
+            f"join {files[0].ref.name} and {files[1].ref.name} on {shared[0]}",
+            left,
+        )
+        more = tuple(c for c in right.table.columns if c.name.casefold() not in names)
+        table = replace(
+            left.table,
+            columns=(*left.table.columns, *more),
+            samples={**right.table.samples, **left.table.samples},
+            complete=(*left.table.complete, *right.table.complete),
+        )
+        return replace(made, table=table, label=_label(files))
+
+
+def _label(files: Sequence[FileProfile]) -> str:
+    return "|".join(f.ref.id for f in files)

@@ -234,9 +234,15 @@ def step(state: RunState, event: Event) -> Step:
 
 
 def _planned(state: RunState, event: PlanProposed) -> Step:
-    """A plan, or a later version of it: what is done stays done."""
+    """A plan, or a later version of it: what is done stays done.
+
+    Until it is whole for the first time (version 1), what was begun of it goes on as it is.
+    """
     plan = parse_plan(event.plan)
-    kept = {id: n for id, n in state.nodes.items() if n.status == "done"}
+    begun = {t.id: t for t in plan.tasks} if event.version <= 1 else {}
+    kept = {
+        id: n for id, n in state.nodes.items() if n.status == "done" or n.task == begun.get(id)
+    }
     children = {c for n in kept.values() for c in n.children or ()}
     nodes: dict[TaskId, Node] = {t.id: kept.get(t.id, Node(t)) for t in plan.tasks}
     nodes |= {id: n for id, n in state.nodes.items() if id in children}

@@ -7,9 +7,9 @@ at what the workspace already has before it acts.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -26,11 +26,11 @@ from pointsman.router.errors import (
     RequestError,
     RunOver,
     StaleOwner,
+    WorkspaceError,
 )
 from pointsman.router.events import (
     AnswerGrew,
     AnswerReady,
-    Event,
     Fault,
     Phase,
     PhaseEntered,
@@ -43,19 +43,28 @@ from pointsman.router.plan import (
     MAX_GIVEN_TASKS,
     MAX_TASKS,
     Plan,
+    Task,
     TaskId,
     validate,
 )
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
+from pointsman.router.planning.streaming import Withdrawn, planned
 from pointsman.router.preview import preview
-from pointsman.router.run import RunState, step
+from pointsman.router.run import RunState
 from pointsman.router.usage import Usage
 from pointsman.router.values import kind_of
 from pointsman.router.workspace import Owner, RunRecord, Workspace
 from pointsman.workflows.choosing import Router
 from pointsman.workflows.dispatcher import Dispatcher
+from pointsman.workflows.early import EarlyStart, folded, in_vain, past
 from pointsman.workflows.estimates import deadline_of, estimate, over_budget
-from pointsman.workflows.replanning import MAX_VERSIONS, failed_for_another_way, merged, without
+from pointsman.workflows.replanning import (
+    MAX_VERSIONS,
+    again,
+    failed_for_another_way,
+    merged,
+    without,
+)
 from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
 from pointsman.workflows.starting import Terms
 
@@ -157,19 +166,25 @@ class ControllerGraph:
         if record.plan_text is not None:  # written before a controller died
             return {"phase": "plan", "outcome": "planned"}
         catalog = await self._catalog(record.spec.plan)
+        early = EarlyStart(
+            self._workspace, self._router, stage.owner, record, catalog, terms_of(record)
+        )
         try:
-            proposal = await self._propose(record, catalog)
+            proposal = await self._begun(stage, catalog, early)
+            if proposal is None:
+                return {"phase": "plan", "outcome": "cancelled"}
             outcome = proposal.outcome
             if isinstance(outcome, Refusal):
                 return _refused(outcome)
             limit = MAX_TASKS if record.spec.plan is None else MAX_GIVEN_TASKS
             validate(outcome, catalog, max_tasks=limit)
-        except CannotPlan as error:
-            return _refused(Refusal(error.why, error.could_do))
-        except RequestError as error:
-            return _failed("plan", error, "refused")
+        except WorkspaceError:
+            raise
         except PointsmanError as error:
-            return _failed("plan", error, "failed")
+            await early.abandon()
+            return _unplanned(error)
+        finally:
+            await early.stop()
         event = PlanProposed(
             outcome.to_json(),
             record.proposed + 1,
@@ -179,6 +194,29 @@ class ControllerGraph:
         )
         await self._workspace.propose(stage.owner, event)
         return {"phase": "plan", "outcome": "done" if record.dry_run else "planned"}
+
+    async def _begun(self, stage: Stage, catalog: Catalog, early: EarlyStart) -> Proposal | None:
+        """The planner's outcome, its first tasks begun meanwhile; None when the run is cancelled."""
+        record = stage.record
+        if record.spec.plan is not None:
+            return Proposal(record.spec.plan, 1.0)
+        if stage.owner.epoch > 1:
+            await early.recover()
+        ends = deadline_of(record) if terms_of(record).fixed else None
+        async with aclosing(
+            planned(self._planner, request_of(record), catalog, deadline=ends)
+        ) as items:
+            async for item in items:
+                match item:
+                    case Task():
+                        if not await early.take(item):
+                            break
+                    case Withdrawn():
+                        await early.withdraw()
+                    case Proposal():
+                        return await early.whole(item)
+        await early.abandon()
+        return None
 
     async def _catalog(self, given: Plan | None) -> Catalog:
         """After Redis was away the experts are not there for a moment: that must not fail a run."""
@@ -192,20 +230,6 @@ class ControllerGraph:
             if waited > (SOME_MISSING if len(catalog) else ALL_MISSING):
                 return catalog
             await asyncio.sleep(0.5)
-
-    async def _propose(self, record: RunRecord, catalog: Catalog) -> Proposal:
-        spec = record.spec
-        if spec.plan is not None:
-            return Proposal(spec.plan, 1.0)
-        here = timezone(timedelta(minutes=spec.timezone))
-        request = Request(
-            spec.text,
-            datetime.fromtimestamp(record.created, UTC).astimezone(here),
-            spec.files,
-            spec.history,
-            spec.prefer,
-        )
-        return await self._planner.plan(request, catalog)
 
     async def _review(self, state: Phases) -> Phases:
         """Before anything runs: what it is expected to cost fits the budget."""
@@ -227,15 +251,7 @@ class ControllerGraph:
             plan = record.parsed_plan
             kept = await self._kept(record, plan) if record.proposed == 1 else {}
             await self._workspace.write_plan(stage.owner, plan, record.proposed, kept)
-        terms = Terms(
-            prefer=spec.prefer,
-            deadline=deadline_of(record),
-            fixed=spec.deadline is not None or spec.budget.seconds is not None,
-            weight=spec.weight,
-            approve=spec.approve,
-            request=record.request,
-        )
-        dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms)
+        dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms_of(record))
         self._states[record.id] = await dispatcher.run(RunState(budget=spec.budget))
         return {"phase": "dispatch"}
 
@@ -284,8 +300,9 @@ class ControllerGraph:
         final = await self._final(record)
         catalog = await self._workspace.catalog()
         try:
-            rest = without(catalog, failed_for_another_way(final))
-            proposal = await self._propose(record, rest)
+            failed = failed_for_another_way(final)
+            request = again(request_of(record), failed, catalog)
+            proposal = await self._planner.plan(request, without(catalog, failed))
             if isinstance(proposal.outcome, Refusal):
                 return {"phase": "replan"}
             plan = merged(final, proposal.outcome, record.version + 1)
@@ -331,12 +348,14 @@ class ControllerGraph:
                 return None
             more = state.get("refusal") or {}
             could_do = tuple(more.get("could_do", ()))
-            return refuse(Refusal(error.message, could_do, more.get("question")))
+            refused = refuse(Refusal(error.message, could_do, more.get("question")))
+            lost = in_vain([e async for e in past(self._workspace, record.id)])
+            return replace(refused, usage=(await self._final(record)).spent + lost)
         if record.dry_run:
             return None
         plan = record.parsed_plan
-        events = [e async for e in self._past(record)]
-        spent: Usage = (await self._final(record)).spent
+        events = [e async for e in past(self._workspace, record.id)]
+        spent: Usage = (await self._final(record)).spent + in_vain(events)
         results = await self._workspace.slots(record.id, list(plan.answer))
         written = None
         if self._writer is not None and results and outcome == "done":
@@ -380,25 +399,35 @@ class ControllerGraph:
     async def _final(self, record: RunRecord) -> RunState:
         """As the dispatcher left it; folded from the bus where another controller dispatched."""
         if record.id not in self._states:
-            state = RunState(budget=record.spec.budget)
-            async for event in self._past(record):
-                state, _ = step(state, event)
+            state = await folded(self._workspace, record.id, record.spec.budget)
             self._states[record.id] = state
         return self._states[record.id]
-
-    async def _past(self, record: RunRecord) -> AsyncIterator[Event]:
-        last = "0-0"
-        while page := await self._workspace.history(record.id, after=last):
-            last = page[-1].id
-            for posted in page:
-                yield posted.event
-            await asyncio.sleep(0)  # a long bus must not keep the leases of other runs waiting
 
     async def abandon(self, owner: Owner, error: PointsmanError) -> None:
         """A defect of ours stopped the run: it ends, and says so."""
         event = RunEnded("failed", Usage().to_json(), 0.0, time.time(), Fault.of(error))
         with suppress(StaleOwner, RunOver):
             await self._workspace.finish(owner, event)
+
+
+def request_of(record: RunRecord) -> Request:
+    """What the planner is asked."""
+    spec = record.spec
+    here = timezone(timedelta(minutes=spec.timezone))
+    created = datetime.fromtimestamp(record.created, UTC).astimezone(here)
+    return Request(spec.text, created, spec.files, spec.history, spec.prefer)
+
+
+def terms_of(record: RunRecord) -> Terms:
+    spec = record.spec
+    return Terms(
+        prefer=spec.prefer,
+        deadline=deadline_of(record),
+        fixed=spec.deadline is not None or spec.budget.seconds is not None,
+        weight=spec.weight,
+        approve=spec.approve,
+        request=record.request,
+    )
 
 
 async def _another_way(state: Phases) -> str:  # asynchronous: langgraph runs others in threads
@@ -417,6 +446,13 @@ def _on_outcome(following: str) -> Any:
 
 def _failed(phase: Phase, error: PointsmanError, outcome: Literal["refused", "failed"]) -> Phases:
     return {"phase": phase, "outcome": outcome, "error": Fault.of(error).to_json()}
+
+
+def _unplanned(error: PointsmanError) -> Phases:
+    """Whose fault it is decides whether the run is refused or failed."""
+    if isinstance(error, CannotPlan):
+        return _refused(Refusal(error.why, error.could_do))
+    return _failed("plan", error, "refused" if isinstance(error, RequestError) else "failed")
 
 
 def _refused(refusal: Refusal) -> Phases:

@@ -1,16 +1,19 @@
 """Planning again what failed, and only that: tasks whose results stand are kept.
 
-The planner is asked anew without the capabilities that failed. A task of its plan that does what a done
+The planner is asked anew without the capabilities that an expert failed at, and is told what failed and why
+(`RequestAgain`), for planners that can read it. A task of its plan that does what a done
 task did, with the same arguments, is that task; the others get ids of their own, so that no attempt, effect
 or late commit of the former plan can be taken for one of the new.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from pointsman.router.catalog import Catalog
-from pointsman.router.plan import Argument, Condition, Loop, Plan, Ref, Task, TaskId, order
+from pointsman.router.plan import Plan, Task, TaskId, order
+from pointsman.router.planning.base import Request
+from pointsman.router.planning.llm.reading import arguments_text
+from pointsman.router.planning.llm.repair import renamed
+from pointsman.router.planning.streaming import Failed, RequestAgain
 from pointsman.router.run import Node, RunState
 
 MAX_VERSIONS = 3
@@ -40,6 +43,26 @@ def without(catalog: Catalog, failed: tuple[Node, ...]) -> Catalog:
     return rest
 
 
+def again(request: Request, failed: tuple[Node, ...], catalog: Catalog) -> RequestAgain:
+    """The request with what failed; what failed by its arguments only may be called in another way."""
+    told = tuple(
+        Failed(n.task.capability, n.task.title, n.error.message, arguments_text(n.task))
+        for n in failed
+        if n.error is not None
+    )
+    plans = {n.task.capability for n in failed if n.error is not None and n.error.fault == "plan"}
+    experts = {n.task.capability for n in failed} - plans
+    return RequestAgain(
+        request.text,
+        request.now,
+        request.files,
+        request.history,
+        request.prefer,
+        told,
+        tuple(catalog[name] for name in sorted(plans - experts) if name in catalog),
+    )
+
+
 def merged(old: RunState, new: Plan, version: int) -> Plan | None:
     """The new plan over what is done already; None when it leaves more undone than the old one did.
 
@@ -52,7 +75,7 @@ def merged(old: RunState, new: Plan, version: int) -> Plan | None:
     ids: dict[TaskId, TaskId] = {}
     tasks: dict[TaskId, Task] = {}
     for id in order(new):
-        task = _renamed(new.task(id), ids)
+        task = renamed(new.task(id), ids)
         same = next((d.id for d in done.values() if _same(d, task)), None)
         ids[id] = same or TaskId(f"{id[: LONGEST_ID - 4]}_v{version}")
         tasks[id] = done[same] if same else replace(task, id=ids[id])
@@ -71,25 +94,3 @@ def merged(old: RunState, new: Plan, version: int) -> Plan | None:
 
 def _same(done: Task, task: Task) -> bool:
     return replace(done, id=task.id, title="") == replace(task, title="")
-
-
-def _renamed(task: Task, ids: Mapping[TaskId, TaskId]) -> Task:
-    """With references to the ids that its inputs have now."""
-    loop, when = task.for_each, task.when
-    return replace(
-        task,
-        arguments=_in(task.arguments, ids),
-        after=tuple(ids[a] for a in task.after),
-        for_each=Loop(_in(loop.over, ids), loop.limit) if loop is not None else None,
-        when=Condition(_in(when.ref, ids), when.op, when.value) if when is not None else None,
-    )
-
-
-def _in(value: Argument, ids: Mapping[TaskId, TaskId]) -> Any:
-    if isinstance(value, Ref):
-        return Ref(ids[value.task], value.path)
-    if isinstance(value, Mapping):
-        return {k: _in(v, ids) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_in(v, ids) for v in value)
-    return value

@@ -12,6 +12,8 @@ NAMES = (
     "own",
     "post",
     "plan",
+    "grow",
+    "drop",
     "expand",
     "route",
     "claim",

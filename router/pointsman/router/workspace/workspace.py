@@ -8,8 +8,9 @@ by the digest of what was asked.
 
 from pointsman.router.workspace.approvals import Approvals
 from pointsman.router.workspace.attempts import Attempts
+from pointsman.router.workspace.growing import Growing
 from pointsman.router.workspace.owning import Owning
 
 
-class Workspace(Approvals, Owning, Attempts):
+class Workspace(Approvals, Owning, Growing, Attempts):
     """All sides in one. artifacts: where large values go; without it they stay in their slots."""

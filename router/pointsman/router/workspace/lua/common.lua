@@ -82,6 +82,26 @@ local function settle(task, status, event, at)
   end
 end
 
+-- Writes down a task that is new: how many of its inputs are open, and that those count it down.
+local function enlist(task, inputs, at)
+  local waits = 0
+  for _, input in ipairs(inputs) do
+    if not SETTLED[redis.call('HGET', STATUS, input) or ''] then
+      waits = waits + 1
+      local found = redis.call('HGET', DEPENDANTS, input)
+      local list = found and cjson.decode(found) or {}
+      list[#list + 1] = task
+      redis.call('HSET', DEPENDANTS, input, cjson.encode(list))
+    end
+  end
+  redis.call('HSET', PENDING, task, waits)
+  redis.call('HSET', ATTEMPT, task, 0)
+  redis.call('HSET', STATUS, task, waits == 0 and 'ready' or 'waiting')
+  if waits == 0 then
+    post(cjson.encode({ type = 'task.ready', task = task, at = tonumber(at) }))
+  end
+end
+
 local function write_slot(slot, value)
   redis.call('HSET', SLOTS, slot, value)
   return redis.call('HINCRBY', VERSIONS, slot, 1)

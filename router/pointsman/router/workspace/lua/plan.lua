@@ -1,4 +1,5 @@
--- Writes a plan's tasks: who waits for whom, and what is ready at once. What is done stays done.
+-- Writes a plan's tasks: who waits for whom, and what is ready at once. What is done stays done; and what was
+-- begun before the first plan was whole (grow.lua) stays as it is.
 -- ARGV: epoch, version, at, tasks as JSON [[id, [input ids]], ...],
 --   kept as JSON [[id, value, event], ...]: results that come from another run, focus limit
 local no = not_owner(ARGV[1])
@@ -7,9 +8,12 @@ if tonumber(ARGV[2]) <= tonumber(redis.call('HGET', RUN, 'version') or '0') then
   return { 'refused', 'written' }
 end
 local tasks = cjson.decode(ARGV[4])
+local first = redis.call('HGET', RUN, 'version') == false
+local begun = {}
 for _, entry in ipairs(tasks) do
   local status = redis.call('HGET', STATUS, entry[1])
-  if status == 'queued' or status == 'running' or status == 'held' then
+  begun[entry[1]] = first and status or nil
+  if not first and (status == 'queued' or status == 'running' or status == 'held') then
     return { 'refused', entry[1] .. ' is ' .. status }
   end
 end
@@ -27,11 +31,12 @@ local dependants = {}
 local fresh = {}
 for _, entry in ipairs(tasks) do
   local id, inputs = entry[1], entry[2]
-  if redis.call('HGET', STATUS, id) ~= 'done' then
+  if redis.call('HGET', STATUS, id) ~= 'done' and not begun[id] then
     fresh[#fresh + 1] = id
     local waits = 0
     for _, input in ipairs(inputs) do
-      if redis.call('HGET', STATUS, input) ~= 'done' then
+      local status = redis.call('HGET', STATUS, input)
+      if status ~= 'done' and not (begun[input] and SETTLED[status]) then
         waits = waits + 1
         dependants[input] = dependants[input] or {}
         table.insert(dependants[input], id)
@@ -45,6 +50,8 @@ for _, entry in ipairs(tasks) do
   end
 end
 for input, list in pairs(dependants) do
+  local before = begun[input] and redis.call('HGET', DEPENDANTS, input)
+  for _, other in ipairs(before and cjson.decode(before) or {}) do table.insert(list, other) end
   redis.call('HSET', DEPENDANTS, input, cjson.encode(list))
 end
 for _, id in ipairs(fresh) do

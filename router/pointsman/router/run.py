@@ -240,9 +240,7 @@ def _planned(state: RunState, event: PlanProposed) -> Step:
     """
     plan = parse_plan(event.plan)
     begun = {t.id: t for t in plan.tasks} if event.version <= 1 else {}
-    kept = {
-        id: n for id, n in state.nodes.items() if n.status == "done" or n.task == begun.get(id)
-    }
+    kept = {id: n for id, n in state.nodes.items() if n.status == "done" or n.task == begun.get(id)}
     children = {c for n in kept.values() for c in n.children or ()}
     nodes: dict[TaskId, Node] = {t.id: kept.get(t.id, Node(t)) for t in plan.tasks}
     nodes |= {id: n for id, n in state.nodes.items() if id in children}

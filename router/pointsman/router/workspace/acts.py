@@ -17,6 +17,7 @@ from pointsman.router.workspace.connection import Redis, redis_errors
 from pointsman.router.workspace.pipelined import Pipelined, calls
 from pointsman.router.workspace.queues import Queue
 from pointsman.router.workspace.scripts import Scripts
+from pointsman.router.workspace.traces import MemoryTerms, Traces
 
 KEEP = 7 * 24 * 3600
 """Seconds for which an ended run is kept. Its artifacts are kept for twice that from when they were written."""
@@ -35,10 +36,15 @@ class Owner:
 
 
 class Acts:
-    """Redis, the scripts, and where large values go."""
+    """Redis, the scripts, where large values go, and what is kept of runs that have ended."""
 
     def __init__(
-        self, redis: Redis, *, artifacts: ArtifactLedger | None = None, keep_seconds: int = KEEP
+        self,
+        redis: Redis,
+        *,
+        artifacts: ArtifactLedger | None = None,
+        keep_seconds: int = KEEP,
+        memory: MemoryTerms | None = None,
     ) -> None:
         self._redis = redis
         self._calls = calls(redis)
@@ -48,6 +54,7 @@ class Acts:
         self._keep = keep_seconds
         self._queues: dict[str, Queue] = {}
         self.admission = Admission(redis, self._calls)
+        self.traces = Traces(self._calls, memory)
 
     def queue(self, key: str) -> Queue:
         if key not in self._queues:

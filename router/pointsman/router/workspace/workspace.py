@@ -13,4 +13,5 @@ from pointsman.router.workspace.owning import Owning
 
 
 class Workspace(Approvals, Owning, Growing, Attempts):
-    """All sides in one. artifacts: where large values go; without it they stay in their slots."""
+    """All sides in one. artifacts: where large values go; without it they stay in their slots.
+    memory: what `traces` keeps of runs that have ended."""

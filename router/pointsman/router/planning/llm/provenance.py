@@ -88,10 +88,15 @@ class Sources:
         return cls(words, folded("\n".join(data)), any(_is_named(n, words) for n in names), agreed)
 
     def wants(self, capability: Capability) -> bool:
-        """Whether the user's words ask for what a capability does: they share a content word with it."""
+        """Whether the user's words ask for what a capability does.
+
+        They share a content word with its name or title, or two with one of its examples.
+        """
+        said = stems(self.words)
         name = capability.name.replace(".", " ").replace("_", " ")
-        told = " ".join([name, capability.title, *capability.examples])
-        return bool(stems(self.words) & stems(told))
+        if said & stems(f"{name} {capability.title}"):
+            return True
+        return any(len(said & stems(example)) > 1 for example in capability.examples)
 
     def check(self, task: Task, capability: Capability) -> None:
         """Raises ForeignValue."""

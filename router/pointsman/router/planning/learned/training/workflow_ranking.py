@@ -1,0 +1,121 @@
+"""Learns the four numbers by which workflows are ranked:
+
+python -m pointsman.router.planning.learned.training.workflow_ranking --data DIR --situations FILE
+
+Rows: each situation of a sub-flow by itself, each two, and all of them, against the library of all sub-flows; and
+each once more with the right workflow taken out, where "none" is right. A conditional logit, L2-regularised,
+fitted by L-BFGS; deterministic.
+"""
+
+import argparse
+import asyncio
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from pointsman.router.planning.base import Embedder
+from pointsman.router.planning.workflows.abcd import read_subflows, workflow_form
+from pointsman.router.planning.workflows.ranking import (
+    FEATURES,
+    WEIGHTS,
+    Described,
+    Features,
+    RankWeights,
+    WorkflowRanker,
+    save_weights,
+)
+
+L2 = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """features: [n workflows, 3]. right: number of the workflow. lines: how many situations were said."""
+
+    features: Features
+    right: int
+    lines: int
+
+
+def described(folder: Path) -> dict[str, Described]:
+    """The workflows of ABCD by their key in kb.json. Raises BadFile."""
+    forms = {s.key: workflow_form(s) for s in read_subflows(folder)}
+    return {k: Described(f["name"], f["title"], tuple(f["examples"])) for k, f in forms.items()}
+
+
+async def read_rows(
+    library: Mapping[str, Described], situations: Mapping[str, Sequence[str]], embedder: Embedder
+) -> list[Row]:
+    """One row for each situation, each two of a sub-flow, and all of them; in the order of the library."""
+    nothing = RankWeights(np.zeros(len(FEATURES), np.float32), 0.0)
+    ranker = WorkflowRanker(embedder, tuple(library.values()), nothing)
+    rows: list[Row] = []
+    for number, key in enumerate(library):
+        said = situations.get(key, ())
+        for count in range(1, len(said) + 1):
+            for lines in combinations(said, count):
+                features = await ranker.features(" ".join(lines))
+                rows.append(Row(features, number, count))
+    return rows
+
+
+def fit(rows: Sequence[Row], *, l2: float = L2) -> RankWeights:
+    """Rows of as many lines weigh the same in sum, with and without the right workflow."""
+    features = np.stack([r.features for r in rows]).astype(np.float64)
+    right = np.array([r.right for r in rows])
+    lines = np.array([r.lines for r in rows])
+    weight = np.array([1.0 / np.sum(lines == n) for n in lines])
+    weight /= weight.sum()
+    place = np.arange(len(rows))
+
+    def loss(given: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = np.concatenate([features @ given[:-1], np.full((len(rows), 1), given[-1])], axis=1)
+        without = scores.copy()
+        without[place, right] = -np.inf
+        none = np.full(len(rows), features.shape[1])
+        total, slope = l2 / 2 * float(given @ given), l2 * given
+        for held, wanted in ((scores, right), (without, none)):
+            shares = np.exp(held - held.max(axis=1, keepdims=True))
+            shares /= shares.sum(axis=1, keepdims=True)
+            total -= float(weight @ np.log(shares[place, wanted] + 1e-12)) / 2
+            shares[place, wanted] -= 1.0
+            shares *= weight[:, None] / 2
+            slope = slope + np.append(
+                np.einsum("rn,rnf->f", shares[:, :-1], features), shares[:, -1].sum()
+            )
+        return total, slope
+
+    begin = np.zeros(features.shape[-1] + 1)
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B").x
+    return RankWeights(found[:-1].astype(np.float32), float(found[-1]))
+
+
+async def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that has abcd")
+    parser.add_argument(
+        "--situations", type=Path, required=True, help="YAML: sub-flow to situations"
+    )
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    given = parser.parse_args()
+    situations = yaml.safe_load(given.situations.read_text("utf-8"))
+    # the encoder is an expert, and the router imports none of them: only this command does, at its border
+    encoder = importlib.import_module("pointsman.experts.models.encoder").Encoder(threads=1)
+    try:
+        library = described(given.data / "abcd")
+        rows = await read_rows(library, situations, cast(Embedder, encoder))
+    finally:
+        encoder.close()
+    save_weights(fit(rows), given.out)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -29,12 +29,16 @@ class Piece:
 
 @dataclass(eq=False, slots=True)
 class Ticket(Generic[R]):
-    """One caller's work. arrived, deadline: seconds on the same clock. `pieces`: shortest first."""
+    """One caller's work. arrived, deadline: seconds on the same clock. `pieces`: shortest first.
+
+    layers: whose states are wanted, where these are not pooled; none for the last one's.
+    """
 
     pieces: list[Piece]
     arrived: float
     deadline: float | None = None
     pooled: bool = True
+    layers: tuple[int, ...] = ()
     progress: Callable[[float], None] | None = None
     future: "Future[list[R]]" = field(default_factory=Future)
     results: dict[int, R] = field(default_factory=dict)
@@ -65,7 +69,7 @@ def next_batch(tickets: Sequence[Ticket[R]], *, token_budget: int) -> list[tuple
     """Takes the next batch out of the tickets. Empty when nothing waits.
 
     rows * longest row <= token_budget, but for a single row that is longer than it. Pooled tickets
-    (sentence vectors) and others (token states) are not mixed.
+    (sentence vectors) and others (token states) are not mixed, nor are tickets of different layers.
     """
     waiting = sorted((t for t in tickets if t.pieces), key=lambda t: t.due)
     if not waiting:
@@ -77,7 +81,7 @@ def next_batch(tickets: Sequence[Ticket[R]], *, token_budget: int) -> list[tuple
     for ticket in waiting[1:]:
         if len(batch) >= room:
             break
-        if ticket.pooled == first.pooled:
+        if (ticket.pooled, ticket.layers) == (first.pooled, first.layers):
             batch += [(ticket, p) for p in _take(ticket, width, room - len(batch))]
     return batch
 

@@ -37,6 +37,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[float], None]
 
 DIM = 384
+LAYERS = 6
 WINDOW = 254
 """Tokens of a text that go through the model at once when token states are asked for."""
 OVERLAP = 64
@@ -49,7 +50,8 @@ _INLINE = 16
 
 @dataclass(frozen=True, slots=True)
 class TokenStates:
-    """vectors: [n_tokens, 384] float32, last hidden states without [CLS] and [SEP].
+    """vectors: [n_tokens, 384] float32, last hidden states without [CLS] and [SEP]; 384 for each of the layers
+    where layers were asked for.
 
     offsets: (start, end) in characters of the text, one per token.
     """
@@ -117,7 +119,7 @@ class Encoder:
         if missing:
             tokens = await _off_loop(len(missing), model.tokenize, list(missing.values()))
             pieces = [Piece(t.ids, place) for place, t in enumerate(tokens)]
-            made = await self._through(Ticket(pieces, time.time(), deadline, True, progress))
+            made = await self._through(Ticket(pieces, time.time(), deadline, True, (), progress))
             fresh = dict(zip(missing, made, strict=True))
             self._remember(fresh)
             known |= fresh
@@ -129,10 +131,14 @@ class Encoder:
         self,
         texts: Sequence[str],
         *,
+        layers: tuple[int, ...] = (LAYERS,),
         deadline: float | None = None,
         progress: Progress | None = None,
     ) -> list[TokenStates]:
-        """Last hidden state of every token of the texts. Not cached.
+        """Last hidden state of every token of the texts, or those of `layers` side by side. Not cached.
+
+        layers: ascending, 1..6 from the first to the last, 0 for the embeddings. What a word is stands more
+        plainly in the lower ones, what it means there in the upper ones.
 
         A text of more than WINDOW tokens is read in windows that overlap by OVERLAP tokens; each token
         has its state from the window where it stands farther from an edge. A token's state takes 1.5 kB:
@@ -149,9 +155,10 @@ class Encoder:
         windowed = await _off_loop(len(texts), cut, list(texts))
         runs = [run for w in windowed for run in w.runs]
         pieces = [Piece(ids, place) for place, ids in enumerate(runs)]
-        states = await self._through(Ticket(pieces, time.time(), deadline, False, progress))
+        states = await self._through(Ticket(pieces, time.time(), deadline, False, layers, progress))
         at = iter(states)
-        return [w.joined([next(at) for _ in w.runs]) for w in windowed]
+        width = DIM * len(layers)
+        return [w.joined([next(at) for _ in w.runs], width) for w in windowed]
 
     def close(self) -> None:
         """Ends the thread; what still waits gets ExpertFailed. May be called twice."""
@@ -238,7 +245,7 @@ class Encoder:
             if batch[0][0].pooled:
                 made = list(model.embed(rows))
             else:
-                states = model.states(rows)[0].numpy()
+                states = model.states(rows, batch[0][0].layers)[0].numpy()
                 made = [s[1 : len(r) + 1].copy() for s, r in zip(states, rows, strict=True)]
         except (RuntimeError, MemoryError) as error:
             for ticket in {id(t): t for t, _ in batch}.values():
@@ -288,9 +295,9 @@ class _Windowed:
     starts: list[int]
     offsets: list[tuple[int, int]]
 
-    def joined(self, states: list[Vectors]) -> TokenStates:
+    def joined(self, states: list[Vectors], width: int) -> TokenStates:
         if not states:
-            return TokenStates(np.zeros((0, DIM), np.float32), [])
+            return TokenStates(np.zeros((0, width), np.float32), [])
         parts: list[Vectors] = []
         done = 0
         for n, (start, state) in enumerate(zip(self.starts, states, strict=True)):

@@ -74,10 +74,13 @@ class MiniLm:
         ]
 
     @torch.inference_mode()
-    def states(self, batch: list[list[int]]) -> tuple[Tensor, Tensor]:
-        """Last hidden states [batch, longest + 2, 384] float32 and the mask [batch, longest + 2] bool.
+    def states(
+        self, batch: list[list[int]], layers: tuple[int, ...] = (LAYERS,)
+    ) -> tuple[Tensor, Tensor]:
+        """Hidden states [batch, longest + 2, 384 * len(layers)] float32 and the mask [batch, longest + 2] bool.
 
-        batch: token ids without [CLS] and [SEP], each at most MAX_TOKENS - 2 long.
+        batch: token ids without [CLS] and [SEP], each at most MAX_TOKENS - 2 long. layers: whose outputs are
+        set side by side, ascending, 1..LAYERS; 0 are the embeddings.
         """
         lengths = torch.tensor([len(ids) + 2 for ids in batch])
         width = int(lengths.max())
@@ -85,9 +88,12 @@ class MiniLm:
         mask = torch.arange(width)[None, :] < lengths[:, None]
         attend = None if bool(mask.all()) else mask[:, None, None, :]
         x = layer_norm(self._words[padded] + self._places[:width], (WIDTH,), *self._norm, eps=1e-12)
-        for layer in self._layers:
+        kept = [x] if 0 in layers else []
+        for number, layer in enumerate(self._layers[: max(layers)], start=1):
             x = _forward(layer, x, attend)
-        return x, mask
+            if number in layers:
+                kept.append(x)
+        return (kept[0] if len(kept) == 1 else torch.cat(kept, dim=-1)), mask
 
     @torch.inference_mode()
     def embed(self, batch: list[list[int]]) -> Floats:

@@ -6,7 +6,8 @@ PointsmanError
 │   ├── RequestTooLong
 │   ├── UnknownFile
 │   ├── BadFile
-│   └── CannotPlan        nothing in the catalog does what was asked
+│   ├── CannotPlan        nothing in the catalog does what was asked
+│   └── BadExample        a line of a file of past plans cannot be read
 ├── PlanError             a plan breaks a rule
 │   ├── PlanNotJson, EmptyPlan, TooManyTasks, DuplicateTask, BadTaskId, UnknownCapability,
 │   ├── UnknownRef, BadRefPath, CyclicPlan, MissingArgument, UnexpectedArgument,
@@ -100,6 +101,16 @@ class CannotPlan(RequestError):
     def __init__(self, why: str, could_do: tuple[str, ...] = ()) -> None:
         self.why, self.could_do = why, could_do
         super().__init__(why)
+
+
+class BadExample(RequestError):
+    """A line of a file of past plans cannot be read."""
+
+    code = "request.bad-example"
+
+    def __init__(self, file: str, line: int, why: str) -> None:
+        self.file, self.line, self.why = file, line, why
+        super().__init__(f"file {file!r}, line {line}: {why}")
 
 
 class PlanError(PointsmanError):

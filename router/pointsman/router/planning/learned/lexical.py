@@ -1,0 +1,68 @@
+"""Texts as sparse vectors of words: term frequency, inverse document frequency, unit length.
+
+Sublinear term frequency, smoothed inverse document frequency (Manning, Raghavan, Schuetze 2008, sections 6.2
+and 6.4.1).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from pointsman.router.planning.retrieval import WORD, masked, stems
+
+Grams = Callable[[str], Iterable[str]]
+
+
+def grams(text: str) -> list[str]:
+    """Words and pairs of neighbouring words; numbers count as one word, masked names as none."""
+    words = [w if w.isalpha() else "0" for w in WORD.findall(masked(text).lower())]
+    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+
+
+def content(text: str) -> list[str]:
+    """Content words, cut to their stems, each once."""
+    return sorted(stems(text))
+
+
+class Lexicon:
+    """Weights of the grams of some texts. least: texts that a gram must be in to count."""
+
+    def __init__(self, texts: Sequence[str], cut: Grams, *, least: int = 1) -> None:
+        self._cut = cut
+        split = [Counter(cut(t)) for t in texts]
+        spread = Counter(g for counts in split for g in counts)
+        kept = sorted(g for g, n in spread.items() if n >= least)
+        self._places = {g: i for i, g in enumerate(kept)}
+        self._weights = np.array(
+            [math.log((1 + len(texts)) / (1 + spread[g])) + 1 for g in kept], np.float32
+        )
+        self.rows = self._sparse(split)
+        """[texts, grams] float32, rows of unit length."""
+
+    def row(self, text: str) -> csr_matrix:
+        """[1, grams] float32 of another text; grams that the texts did not have are left out."""
+        return self._sparse([Counter(self._cut(text))])
+
+    def _sparse(self, split: Sequence[Counter[str]]) -> csr_matrix:
+        values: list[NDArray[np.float32]] = []
+        columns: list[NDArray[np.int64]] = []
+        ends = [0]
+        for counts in split:
+            known = [(self._places[g], n) for g, n in counts.items() if g in self._places]
+            places = np.array([p for p, _ in known], np.int64)
+            often = np.array([n for _, n in known], np.float32)
+            weights = (1 + np.log(often)) * self._weights[places]
+            length = float(np.linalg.norm(weights)) or 1.0
+            values.append(weights / length)
+            columns.append(places)
+            ends.append(ends[-1] + len(places))
+        parts = (
+            np.concatenate(values) if values else np.zeros(0, np.float32),
+            np.concatenate(columns) if columns else np.zeros(0, np.int64),
+            np.array(ends),
+        )
+        return csr_matrix(parts, shape=(len(split), len(self._places)), dtype=np.float32)

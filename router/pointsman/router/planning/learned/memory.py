@@ -1,0 +1,184 @@
+"""Past plans made searchable: how the plans of like requests vote on each capability.
+
+Two requests are alike by the cosine of their vectors and by the words that they share. Votes are those of the
+nearest past requests, and a kernel ridge regression of "was it used" on all of them (Saunders, Gammerman and
+Vovk 1998), whose value for a past request as if that one had not been there is known in closed form:
+y - a / diag(G), with G the inverse of the regularised kernel and a = G y. So a head can be trained on the very
+requests of the memory without any of them seeing itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from pointsman.router.planning.base import Vectors
+from pointsman.router.planning.learned.lexical import Lexicon, grams
+from pointsman.router.planning.learned.past import PastPlan
+
+Floats = NDArray[np.float32]
+MOST = 4_000
+"""Past plans that vote: the newest. Fitting takes time by the cube of it, four seconds at this many."""
+RIDGE = 0.3
+SHARPNESS = 5.0
+WIDE_SHARPNESS = 2.0
+WORDS = 0.7
+"""Weight of shared words beside the cosine among the nearest."""
+RARE = 50
+"""From this many past plans, words that only one of them has do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What past plans say of a request; capabilities in the order of `PlanMemory.names`.
+
+    ridge, wide: kernel ridge estimates of the probability, [names], with words and without. few, mixed, many:
+    shares of the nearest 5, 10 and 20, weighted by nearness. nearest: likeness of the nearest past
+    request that used it, 0..1. counts: past plans that used it. alike: likeness of the nearest of all.
+    plans: rows of the 20 nearest past plans, nearest first; weights: theirs, summing to 1; both [nearest].
+    left_out: the past plan that the question is about, if it is one of the memory.
+    """
+
+    ridge: Floats
+    wide: Floats
+    few: Floats
+    mixed: Floats
+    many: Floats
+    nearest: Floats
+    counts: Floats
+    alike: float
+    plans: NDArray[np.int64]
+    weights: Floats
+    left_out: int | None
+
+
+class PlanMemory:
+    """Past plans and their vectors. vectors: [plans, dim] float32 of the masked requests."""
+
+    def __init__(self, past: Sequence[PastPlan], vectors: Vectors) -> None:
+        self.past = tuple(past)[-MOST:]
+        self._vectors = vectors[-MOST:]
+        self.names = tuple(dict.fromkeys(c for p in self.past for c in p.capabilities))
+        self.places = {n: i for i, n in enumerate(self.names)}
+        self.used = np.zeros((len(self.past), len(self.names)), np.float32)
+        for row, plan in enumerate(self.past):
+            self.used[row, [self.places[c] for c in plan.capabilities]] = 1
+        self._lexicon = Lexicon(
+            [p.request for p in self.past], grams, least=2 if len(self.past) >= RARE else 1
+        )
+        self._counts = self.used.sum(0)
+        self.together = self.used.T @ self.used
+        """[names, names] float32: past plans that used both."""
+
+    def __len__(self) -> int:
+        return len(self.past)
+
+    @cached_property
+    def _kernels(self) -> tuple[Floats, Floats]:
+        cosines = self._vectors @ self._vectors.T
+        shared = (self._lexicon.rows @ self._lexicon.rows.T).toarray()
+        return shared + np.exp(SHARPNESS * (cosines - 1)), np.exp(WIDE_SHARPNESS * (cosines - 1))
+
+    @cached_property
+    def _fitted(self) -> tuple[Floats, Floats]:
+        """Coefficients of both regressions, [plans, names] each."""
+        ridged = (k + RIDGE * np.eye(len(self), dtype=np.float32) for k in self._kernels)
+        wordy, wide = (cho_solve(cho_factor(k), self.used) for k in ridged)
+        return wordy, wide
+
+    @cached_property
+    def _leverages(self) -> tuple[Floats, Floats]:
+        ridged = (k + RIDGE * np.eye(len(self), dtype=np.float32) for k in self._kernels)
+        wordy, wide = (np.diag(np.linalg.inv(k)) for k in ridged)
+        return wordy, wide
+
+    def votes(
+        self, text: str, vector: NDArray[np.float32], *, left_out: int | None = None
+    ) -> Votes:
+        """vector: [dim] float32 of the masked text. left_out: row that must not see itself."""
+        if not self.past:
+            return _SILENT
+        cosines = self._vectors @ vector
+        shared = (self._lexicon.rows @ self._lexicon.row(text).T).toarray()[:, 0]
+        if left_out is None:
+            ridge = (shared + np.exp(SHARPNESS * (cosines - 1))) @ self._fitted[0]
+            wide = np.exp(WIDE_SHARPNESS * (cosines - 1)) @ self._fitted[1]
+        else:
+            own = self.used[left_out]
+            ridge, wide = (
+                own - a[left_out] / g[left_out]
+                for a, g in zip(self._fitted, self._leverages, strict=True)
+            )
+        mixed = (cosines + WORDS * shared) / (1 + WORDS)
+        if left_out is not None:
+            cosines, mixed = cosines.copy(), mixed.copy()
+            cosines[left_out] = mixed[left_out] = -1
+        return self._counted(ridge, wide, cosines, mixed, left_out)
+
+    def _counted(
+        self, ridge: Floats, wide: Floats, cosines: Floats, mixed: Floats, left_out: int | None
+    ) -> Votes:
+        rows, weights = _nearest(mixed, 20, 0.06)
+        few_rows, few_weights = _nearest(mixed, 5, 0.06)
+        close_rows, close_weights = _nearest(cosines, 10, 0.05)
+        counts = self._counts if left_out is None else self._counts - self.used[left_out]
+        near = np.zeros(len(self.names), np.float32)
+        for row in rows[::-1]:
+            near[self.used[row] > 0] = mixed[row]
+        return Votes(
+            ridge=ridge.astype(np.float32),
+            wide=wide.astype(np.float32),
+            few=few_weights @ self.used[few_rows],
+            mixed=close_weights @ self.used[close_rows],
+            many=weights @ self.used[rows],
+            nearest=near,
+            counts=counts,
+            alike=float(mixed[rows[0]]) if len(rows) else 0.0,
+            plans=rows,
+            weights=weights,
+            left_out=left_out,
+        )
+
+    def given(self, votes: Votes, name: int) -> Floats:
+        """Share of the near plans with capability `name` that have each other one, [names] float32."""
+        used = self.used[votes.plans]
+        weights = votes.weights * used[:, name]
+        return (weights @ used) / (weights.sum() + np.float32(0.05))
+
+    def follows(self, votes: Votes, name: int) -> Floats:
+        """P(other | name) over all past plans but the left-out one, [names] float32; 0 for itself."""
+        together = self.together[name].copy()
+        total = self._counts[name]
+        if votes.left_out is not None:
+            own = self.used[votes.left_out]
+            together -= own[name] * own
+            total = total - own[name]
+        together[name] = 0
+        return together / (total + 2)
+
+    def leads(self, votes: Votes, name: int) -> Floats:
+        """P(name | other) over all past plans but the left-out one, [names] float32; 0 for itself."""
+        together = self.together[name].copy()
+        if votes.left_out is not None:
+            own = self.used[votes.left_out]
+            together -= own[name] * own
+        together[name] = 0
+        return together / (votes.counts + 2)
+
+
+def _nearest(likeness: Floats, count: int, heat: float) -> tuple[NDArray[np.int64], Floats]:
+    """Rows of the nearest, nearest first, and their weights: a softmax of the likeness over `heat`."""
+    count = min(count, len(likeness))
+    if not count:
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
+    rows = np.argpartition(-likeness, count - 1)[:count]
+    rows = rows[np.argsort(-likeness[rows], kind="stable")]
+    shares = np.exp((likeness[rows] - likeness[rows[0]]) / heat)
+    return rows, (shares / shares.sum()).astype(np.float32)
+
+
+_NONE = np.zeros(0, np.float32)
+_SILENT = Votes(_NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, 0.0, np.zeros(0, np.int64), _NONE, None)

@@ -17,7 +17,7 @@ from pointsman.router.errors import (
 )
 from pointsman.router.events import OVER, RunEnded
 from pointsman.router.plan import Plan
-from pointsman.router.planning.memory.learning import NotGeneral, generalise
+from pointsman.router.planning.memory.learning import generalise
 from pointsman.router.planning.memory.remembered import Remembered
 from pointsman.router.workspace import keys
 from pointsman.router.workspace.acts import Owner
@@ -34,7 +34,7 @@ WITHHELD = {"$withheld": True}
 SOURCE = "memory:"
 
 
-class Tracing(Owning, Watching):
+class Tracing(Watching, Owning):
     """Ends runs so that a trace of each is kept, whatever dies in between.
 
     The run is put on a list before it ends and taken off by the act that keeps its trace; whoever sweeps
@@ -144,7 +144,7 @@ def _candidate(
             run=record.id,
             effect_arguments=terms.effect_arguments,
         )
-    except (NotGeneral, PointsmanError) as error:
+    except PointsmanError as error:
         return None, str(error)
     return one, ""
 

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise, permutations
 from typing import Any
 
+from pointsman.router.errors import PlanError
 from pointsman.router.planning.memory.constants import Form, Token
 from pointsman.router.planning.memory.learning import LONGEST_WORDS
 from pointsman.router.planning.memory.remembered import Remembered, Slot
@@ -20,8 +21,10 @@ PLACES = frozenset(
 """Words that tell which of two constants is which: from one, to the other."""
 
 
-class Mismatch(Exception):
+class Mismatch(PlanError):
     """A remembered plan does not fit a request; the message says why."""
+
+    code = "memory.mismatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Alignment:
 
 def align(remembered: Remembered, form: Form) -> Alignment:
     """Fills every slot from the new request. Raises Mismatch when one cannot be, or a constant is left."""
-    form = _columns_read(remembered, form)
+    form = _columns_read(remembered, _numbers_read(remembered, form))
     found: dict[int, Filler] = {}
     marks = dict.fromkeys(t for t in remembered.tokens if t.startswith("<") and t != "<words>")
     marks |= dict.fromkeys(form.constants[i].mark for i in range(len(form.constants)))
@@ -67,6 +70,13 @@ def align(remembered: Remembered, form: Form) -> Alignment:
     if any(a[1] >= b[0] for a, b in pairwise(spans)):
         raise Mismatch("it is not clear which words of it are which")
     return Alignment(fillers, form)
+
+
+def _numbers_read(remembered: Remembered, form: Form) -> Form:
+    """Four digits may be a year or a number: what the remembered request has decides."""
+    moments = sum(s.kind == "moment" for s in remembered.slots)
+    here = sum(c.kind == "moment" for c in form.constants)
+    return form.years_as_numbers() if here > moments else form
 
 
 def _columns_read(remembered: Remembered, form: Form) -> Form:

@@ -16,9 +16,17 @@ Kind = Literal["file", "url", "quote", "email", "moment", "amount", "column", "i
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:\.\d+)?|_+")
 LEAD = re.compile(
-    r"(?:after|before|since|until|till|from|by|up\s+to|as\s+of|starting|on\s+or\s+after|on\s+or\s+before)\s+",
+    r"(?:after|before|since|until|till|from|by|in|of|on|during|up\s+to|as\s+of|starting|on\s+or\s+after|on\s+or\s+before)\s+",
     re.IGNORECASE,
 )
+AWAY = re.compile(
+    r"(?:\d+|[a-z]+)\s+(?:days?|weeks?|months?|years?|work(?:ing\s+)?days?|business\s+days?)\s+"
+    r"(?:from|after|before)\s+(?=\S)",
+    re.IGNORECASE,
+)
+"""\"45 days from today\": a number and a day, not one day."""
+YEARS = (1900, 2100)
+"""Four digits outside of these are a number."""
 ENDS = ("first", "last", "from", "until")
 """Names of the four days of a moment: both ends of what is named, both ends of the span that is meant."""
 SHOWN: dict[str, str] = {
@@ -80,6 +88,16 @@ class Form:
             at = constant.end
         return " ".join((made + self.text[at:]).split())
 
+    def years_as_numbers(self) -> "Form":
+        """Bare years ("2024") read as the numbers that they may be."""
+        made = tuple(
+            Constant("amount", c.start, c.end, int(self.text[c.start : c.end]))
+            if is_bare_year(c, self.text)
+            else c
+            for c in self.constants
+        )
+        return Form(self.text, made, tokens_of(self.text, made))
+
     def without(self, dropped: frozenset[int]) -> "Form":
         """Some constants are plain words after all."""
         kept = tuple(c for i, c in enumerate(self.constants) if i not in dropped)
@@ -96,7 +114,12 @@ def form_of(text: str, files: Sequence[FileProfile], now: datetime) -> Form:
     for name, start, end in columns_in(text, files):
         found.add(Constant("column", start, end, name))
     for moment in moments(text, now):
-        found.add(_moment(text, moment, now))
+        constant = _moment(text, moment, now)
+        if (
+            not is_bare_year(constant, text)
+            or YEARS[0] <= int(text[constant.start :][:4]) <= YEARS[1]
+        ):
+            found.add(constant)
     for amount in amounts(text):
         if not (amount.worded and text[amount.start : amount.end].lower() in ("one", "a", "an")):
             value = amount.as_json()
@@ -105,12 +128,18 @@ def form_of(text: str, files: Sequence[FileProfile], now: datetime) -> Form:
     return Form(text, constants, tokens_of(text, constants))
 
 
+def is_bare_year(constant: Constant, text: str) -> bool:
+    """Whether a moment is four digits that could be a number as well."""
+    said = text[constant.start : constant.end]
+    return constant.kind == "moment" and len(said) == 4 and said.isdecimal()
+
+
 def _moment(text: str, moment: Moment, now: datetime) -> Constant:
     """Both ends of the span that is named, and of what is named without its preposition: "after 3 May"
     begins on 4 May and names 3 May.
     """
     said = text[moment.start : moment.end]
-    lead = LEAD.match(said)
+    lead = AWAY.match(said) or LEAD.match(said)
     point = moment_of(said[lead.end() :], now) if lead else None
     if lead is None or point is None:
         return Constant("moment", moment.start, moment.end, [*moment.iso(), *moment.iso()])

@@ -1,5 +1,6 @@
 """From a request and the plan that was right for it to what is remembered: constants become slots."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,8 +8,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pointsman.router.catalog import Catalog
+from pointsman.router.errors import PlanError
 from pointsman.router.plan import Plan
-from pointsman.router.planning.memory.constants import ENDS, Constant, Form, form_of
+from pointsman.router.planning.memory.constants import (
+    ENDS,
+    Constant,
+    Form,
+    form_of,
+    is_bare_year,
+)
 from pointsman.router.planning.memory.remembered import (
     How,
     Remembered,
@@ -27,8 +35,10 @@ LONGEST_REQUEST = 2_000
 """Characters of a request beyond which it is no habit but a document."""
 
 
-class NotGeneral(Exception):
-    """A plan cannot be remembered; the message says why. For whoever asked to remember it."""
+class NotGeneral(PlanError):
+    """A plan cannot be remembered; the message says why, for whoever asked to remember it."""
+
+    code = "memory.not-general"
 
 
 def generalise(
@@ -50,7 +60,7 @@ def generalise(
     """
     if len(text) > LONGEST_REQUEST:
         raise NotGeneral(f"a request of more than {LONGEST_REQUEST:,} characters is not kept")
-    learning = _Learning(form_of(text.strip(), files, now), files)
+    learning = _Learning(_read(text.strip(), plan, files, now), files)
     withheld: set[int] = set()
     tasks: list[dict[str, Any]] = []
     for task, form in zip(plan.tasks, plan.to_json()["tasks"], strict=True):
@@ -67,6 +77,15 @@ def generalise(
         tasks.append({**form, "title": learning.title(form["title"]), "arguments": arguments})
     told = {**plan.to_json(), "tasks": tasks, "source": "", "assumptions": [], "unserved": []}
     return learning.remembered(told, plan, catalog, run, now.timestamp(), how, withheld)
+
+
+def _read(text: str, plan: Plan, files: Sequence[FileProfile], now: datetime) -> Form:
+    """The request taken apart; a bare year is a number where the plan has the number and no such day."""
+    form = form_of(text, files, now)
+    told = json.dumps(plan.to_json()["tasks"])
+    years = [text[c.start : c.end] for c in form.constants if is_bare_year(c, text)]
+    numbers = all(y in told and f'"{y}-' not in told for y in years)
+    return form.years_as_numbers() if years and numbers else form
 
 
 class _Learning:

@@ -17,7 +17,7 @@ from pointsman.router.planning.memory.aligning import Alignment, Mismatch, align
 from pointsman.router.planning.memory.constants import ENDS, Form
 from pointsman.router.planning.memory.learning import neutral
 from pointsman.router.planning.memory.remembered import Remembered, digest_of
-from pointsman.router.planning.memory.words import classes, content
+from pointsman.router.planning.memory.words import CLASS_OF, classes, content, spoken
 from pointsman.router.values import FileProfile
 
 FEATURES = ("cosine", "common", "spare_here", "spare_there", "words_taken")
@@ -70,7 +70,11 @@ class Matcher:
         here, there = content(left) - names, content(remembered.tokens) - names
         both = here & there
         common = len(both) / len(here | there) if here | there else 1.0
-        covered_here, covered_there = await self._covered(here, there)
+        said = spoken([*left, *remembered.tokens])
+        covered_here = await self._covered(
+            frozenset(said[w] for w in here - both), remembered.tokens
+        )
+        covered_there = await self._covered(frozenset(said[w] for w in there - both), left)
         taken = sum(
             f.tokens[1] - f.tokens[0] + 1
             for f, s in zip(alignment.fillers, remembered.slots, strict=True)
@@ -78,27 +82,24 @@ class Matcher:
         )
         return (cosine, common, covered_here, covered_there, taken / max(1, len(left) + taken))
 
-    async def _covered(self, here: frozenset[str], there: frozenset[str]) -> tuple[float, float]:
-        """Of the words that only one side has, how near the worst comes to a word of the other, 0..1."""
-        spare_here, spare_there = here - there, there - here
-        if not spare_here and not spare_there:
-            return 1.0, 1.0
-        one, two = sorted(here), sorted(there)
-        if not one or not two:
-            return (1.0, 0.0) if spare_there else (0.0, 1.0)
-        near = await self._vectors(one) @ (await self._vectors(two)).T
-        rows = [i for i, w in enumerate(one) if w in spare_here]
-        columns = [i for i, w in enumerate(two) if w in spare_there]
-        worst_here = float(near[rows].max(axis=1).min()) if rows else 1.0
-        worst_there = float(near[:, columns].max(axis=0).min()) if columns else 1.0
-        return max(0.0, worst_here), max(0.0, worst_there)
+    async def _covered(self, spare: frozenset[str], other: Sequence[str]) -> float:
+        """How near the word of `spare` that is furthest from all words of the other request comes to one of
+        them, 0..1 (cosine); 1 when there is none to spare.
+        """
+        if not spare:
+            return 1.0
+        words = sorted({w for w in other if w in CLASS_OF or content([w])})
+        if not words:
+            return 0.0
+        near = await self._vectors(sorted(spare)) @ (await self._vectors(words)).T
+        return max(0.0, float(near.max(axis=1).min()))
 
     async def _vectors(self, words: Sequence[str]) -> Vectors:
-        new = [w for w in words if w not in self._known]
+        new = [w for w in dict.fromkeys(words) if w not in self._known]
         if new:
             if len(self._known) > KEPT_WORDS:
                 self._known.clear()
-                new = list(words)
+                new = list(dict.fromkeys(words))
             self._known.update(zip(new, await self._embedder.embed(new), strict=True))
         return np.stack([self._known[w] for w in words])
 

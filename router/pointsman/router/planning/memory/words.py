@@ -40,7 +40,8 @@ bar: bar bars column-chart
 line: line-chart
 pie: pie
 scatter: scatter
-histogram: histogram
+histogram: histogram histograms
+chart: chart charts plot plotted draw graph figure histogram histograms
 unique: unique distinct
 duplicate: duplicate duplicates duplicated
 near: near nearly similar almost
@@ -80,29 +81,26 @@ sell: sell sold
 in: import incoming
 out: export outgoing
 """
-CLASS_OF: dict[str, str] = {
-    word: name.strip()
-    for name, _, words in (line.partition(":") for line in _CLASSES.strip().splitlines())
-    for word in words.split()
-}
-"""The class of each word that is easily confused with one of another class."""
+CLASS_OF: dict[str, frozenset[str]] = {}
+"""The classes of each word that is easily confused with one of another class."""
+for _line in _CLASSES.strip().splitlines():
+    _name, _, _words = _line.partition(":")
+    for _word in _words.split():
+        CLASS_OF[_word] = CLASS_OF.get(_word, frozenset()) | {_name.strip()}
 
 POLITE = frozenset(
     """hi hello hey please thanks thank kindly could would want wish need like get see let know find show list give
     tell display print return provide present report state say look here attached attach file files using use help
     quickly quick just now all every each any some there both following plz pls ok okay thing things something
-    anything everything only alone""".split()
+    anything everything only alone per between among row rows record records entries column columns value values make makes turn
+    change put into do does done from""".split()
 )
 """Words that may be there or not: they change nothing of what is asked."""
 
 
-def class_of(word: str) -> str | None:
-    return CLASS_OF.get(word)
-
-
 def classes(words: Iterable[str]) -> frozenset[str]:
     """The classes that a text has."""
-    return frozenset(CLASS_OF[w] for w in words if w in CLASS_OF)
+    return frozenset(c for w in words if w in CLASS_OF for c in CLASS_OF[w])
 
 
 def content(words: Iterable[str]) -> frozenset[str]:
@@ -111,8 +109,17 @@ def content(words: Iterable[str]) -> frozenset[str]:
     return stems(" ".join(kept))
 
 
+def spoken(words: Iterable[str]) -> dict[str, str]:
+    """A word for each stem of `content`, as it was said first."""
+    found: dict[str, str] = {}
+    for word in words:
+        for stem in content([word]):
+            found.setdefault(stem, word)
+    return found
+
+
 def key_of(word: str) -> str:
     """What two words are compared by when requests are laid side by side."""
     if word.startswith("<") or word in CLASS_OF:
-        return CLASS_OF.get(word, word)
+        return "+".join(sorted(CLASS_OF.get(word, (word,))))
     return next(iter(stems(word)), word)

@@ -188,7 +188,8 @@ def _phrase(
     operation = _operation(phrase, start, end)
     rated = bool(after) and after[0].lower in RATES
     values = links.values(words, written, noun=rated)
-    columns = links.columns(words, 0.7) if _may_be_column(words) else ()
+    may_be = _may_be_column(words) or _short_column(part, links, before)
+    columns = links.columns(words, 0.7) if may_be else ()
     exact = bool(columns) and columns[0].certainty >= 0.95
     if exact and not (operation and _is_operation_here(operation, columns, before, after, links)):
         return Mark("column", phrase, start, end, links=columns, values=values)
@@ -200,6 +201,16 @@ def _phrase(
     if columns and (len(words) == 1 or columns[0].certainty >= 0.82):
         return Mark("column", phrase, start, end, links=columns, certainty=columns[0].certainty)
     return None
+
+
+def _short_column(part: list[_Token], links: Links, before: list[Mark]) -> bool:
+    """ "the total of a", where a column is called a: a small word is a column where one is due."""
+    word = part[0].lower
+    due = before and (
+        before[-1].word in ("of", "by", "column", "and") or before[-1].kind == "function"
+    )
+    named = any(k.column.name.lower() == word for k in links.columns((word,), 0.95))
+    return bool(due) and len(part) == 1 and word not in ("the", "of", "is", "to") and named
 
 
 def _may_be_column(words: tuple[str, ...]) -> bool:

@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from pointsman.router.planning.base import Embedder
-from pointsman.router.planning.tables.computed import with_product
+from pointsman.router.planning.tables.computed import with_computed
 from pointsman.router.planning.tables.context import Step, TableContext, TableQuestion
 from pointsman.router.planning.tables.links import Links
 from pointsman.router.planning.tables.marks import Marks, content_share, marks_of
 from pointsman.router.planning.tables.meaning import link_by_meaning
+from pointsman.router.planning.tables.phrasing import plainly
 from pointsman.router.planning.tables.reader import Reader
 from pointsman.router.planning.tables.steps import about_table, steps_of
 
@@ -40,8 +41,9 @@ async def understand(
     if not text.strip() or not table.columns or len(text) > MAX_TEXT:
         return None
     links = Links(table)
+    text = plainly(text, links)
     marks = marks_of(text, links, now)
-    made = with_product(marks, links, table)
+    made = with_computed(marks, links, table)
     if made is not None:
         table, links = made[0], Links(made[0])
         marks = marks_of(text, links, now)

@@ -438,3 +438,57 @@ async def test_an_answer_streams_and_tells_its_usage():
     assert len(spent) == 1
     assert spent[0].cost > 0
     assert document["results"][1]["cut_off"] is True
+
+
+# --- what is offered, and what it costs ----------------------------------------------------------------
+
+
+async def test_only_what_was_retrieved_is_offered_and_can_be_called():
+    many = Catalog(
+        [*CATALOG, *(capability(f"other.c{n}", {"x": TEXT}, ["x"], TEXT) for n in range(100))]
+    )
+    seen = []
+
+    async def nearest(request, catalog, k):
+        seen.append((request.text, k))
+        return [catalog["table.read"], catalog["table.sort"], catalog["http.get"]]
+
+    other = {**READ, "capability": "other.c7", "arguments": {"x": "y"}}
+    async with OpenAIServer([Say(plan_text(other)), Say(plan_text(READ))]) as server:
+        settings = RemoteSettings("small", base_url=server.url)
+        planner = LLMPlanner(settings, retrieve=nearest, shown=3)
+        proposal = await planner.plan(asked(), many)
+        await planner.close()
+    assert seen == [("sort the sales by amount", 3)]
+    listed = server.requests[0]["messages"][0]["content"].partition("JSON object a line:\n")[2]
+    assert [json.loads(line)["name"] for line in listed.split("\n") if line] == [
+        "table.read",
+        "table.sort",
+        "http.get",
+    ]
+    assert len(server.requests) == 2, "a capability that exists and was not offered is unknown"
+    assert isinstance(proposal.outcome, Plan)
+
+
+async def test_an_answer_that_broke_off_is_asked_for_once_more():
+    text = plan_text(READ, SORT)
+    script = [Say(text, cut_after=len(text) // 7 - 3), Say(text)]
+    async with OpenAIServer(script) as server:
+        planner = LLMPlanner(RemoteSettings("small", base_url=server.url))
+        items = [item async for item in planner.plan_stream(asked(), CATALOG)]
+        await planner.close()
+    assert [type(i) for i in items] == [Task, Task, Withdrawn, Task, Task, Proposal]
+    assert isinstance(items[-1].outcome, Plan)
+    assert len(server.requests[1]["messages"]) == 2, "there is nothing to correct"
+
+
+async def test_an_answer_that_was_left_in_the_middle_is_paid_for_too():
+    faulty = plan_text(
+        {**READ, "capability": "nothing"}, *({**SORT, "id": f"s{i}"} for i in range(40))
+    )
+    proposal, _ = await planned([Say(faulty), Say(plan_text(READ))])
+    detail = proposal.considered[0].detail
+    assert detail["calls"] == 2
+    assert detail["input_tokens"] > 100 + 400, (
+        "the second call's, and the first one's by its length"
+    )

@@ -3,7 +3,7 @@
 The model sees the request, profiles of the files and the capabilities that are nearest to the user's words,
 and can call no others. Its answer is mended by rule (repair.py), checked for where its values come from
 (provenance.py) and proved valid. On a fault that no rule mends it is asked once more with the exact error; then
-it is a refusal. Whatever a server does, `plan` returns a Proposal: the cascade goes on with confidence 0.
+it is a refusal. An answer that breaks off is asked for once more. Whatever a server does, `plan` returns a Proposal: the cascade goes on with confidence 0.
 """
 
 import json
@@ -11,10 +11,11 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pointsman.router.catalog import Capability, Catalog
-from pointsman.router.errors import EmptyRequest, ExpertError, PlanError
+from pointsman.router.errors import EmptyRequest, ExpertError, ExpertFailed, PlanError
 from pointsman.router.plan import Plan, Task
 from pointsman.router.planning.base import Considered, Proposal, Refusal, Request
 from pointsman.router.planning.llm.client import ChatClient, Message
@@ -79,7 +80,8 @@ class LLMPlanner:
         """
         if not request.text.strip():
             raise EmptyRequest
-        until = self._client.deadline(deadline)
+        own = self._client.deadline()
+        until = own if deadline is None else min(own, deadline)
         failed = request.failed if isinstance(request, RequestAgain) else ()
         sources = Sources.of(request, (f.why for f in failed))
         offered = await self._offered(request, catalog, sources)
@@ -88,6 +90,7 @@ class LLMPlanner:
             {"role": "system", "content": system_prompt(offered, self._settings.format)},
             {"role": "user", "content": user_prompt(request, files)},
         ]
+        call = _Call(self._client, offered, until)
         usage, fault, question = Usage(), "", None
         for share in (1.0, 0.75):
             reading = Reading(
@@ -99,50 +102,24 @@ class LLMPlanner:
                 self._settings.format,
                 failed,
             )
-            text: list[str] = []
-            proposal: Proposal | None = None
-            try:
-                async with aclosing(self._listen(reading, messages, offered, until, text)) as heard:
-                    async for item in heard:
-                        if isinstance(item, Task):
-                            yield item
-                        else:
-                            usage += item
-                proposal = self._proposed(reading.finish("".join(text)), offered, usage)
-            except PlanError as error:
-                fault = error.message
-                question = error.question if isinstance(error, ForeignValue) else None
-            except ExpertError as error:
-                fault = f"the planning model failed: {error.message}"
-                proposal = self._refused(fault, offered, usage)
-            if reading.given and (proposal is None or isinstance(proposal.outcome, Refusal)):
-                yield Withdrawn(fault)
-            if proposal is not None:
-                yield proposal
-                return
-            messages = [*messages[:2], *correction("".join(text), fault)]
-        why = f"the planning model made no valid plan: {fault}"
-        yield self._refused(why, offered, usage, question)
-
-    async def _listen(
-        self,
-        reading: Reading,
-        messages: Sequence[Message],
-        offered: Sequence[Capability],
-        until: float,
-        text: list[str],
-    ) -> AsyncGenerator[Task | Usage, None]:
-        """One answer of the model: its tasks as they are whole. Its text is appended to `text`."""
-        schema = answer_schema(offered) if self._settings.format == "json" else None
-        stream = self._client.stream(messages, deadline=until, schema=schema)
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Usage):
-                    yield piece
-                    continue
-                text.append(piece)
-                for task in reading.feed(piece):
+            heard = _Answer(reading)
+            async with aclosing(call.listen(heard, messages)) as tasks:
+                async for task in tasks:
                     yield task
+            usage += heard.usage
+            fault, question = heard.fault, heard.question
+            if reading.given and not isinstance(heard.outcome, Plan):
+                yield Withdrawn(fault or "the model found no plan after all")
+            if heard.outcome is not None:
+                yield self._proposed(heard.outcome, offered, usage)
+                return
+            if heard.hopeless:
+                yield self._refused(fault, offered, usage)
+                return
+            if not heard.broke_off:
+                messages = [*messages[:2], *correction("".join(heard.text), fault)]
+        why = fault if heard.broke_off else f"the planning model made no valid plan: {fault}"
+        yield self._refused(why, offered, usage, question)
 
     async def close(self) -> None:
         await self._client.close()
@@ -190,6 +167,70 @@ class LLMPlanner:
 
     def _considered(self, score: float, usage: Usage) -> tuple[Considered, ...]:
         return (Considered(self.name, score, usage.to_json()),)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """One answer of the model, and what came of it. fault: why it is no plan; question: what to ask then.
+
+    broke_off: the connection did, in the middle; hopeless: to ask again would not help.
+    """
+
+    reading: Reading
+    text: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    outcome: Plan | tuple[str, str | None] | None = None
+    fault: str = ""
+    question: str | None = None
+    broke_off: bool = False
+    hopeless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """How the model is asked for a plan. until: seconds since the epoch."""
+
+    client: ChatClient
+    offered: Sequence[Capability]
+    until: float
+
+    async def listen(
+        self, answer: _Answer, messages: Sequence[Message]
+    ) -> AsyncGenerator[Task, None]:
+        """The tasks of one answer as they are whole; what came of it is written into `answer`."""
+        try:
+            async with aclosing(self._tasks(answer, messages)) as tasks:
+                async for task in tasks:
+                    yield task
+            answer.outcome = answer.reading.finish("".join(answer.text))
+        except PlanError as error:
+            answer.fault = error.message
+            answer.question = error.question if isinstance(error, ForeignValue) else None
+        except ExpertError as error:
+            answer.fault = f"the planning model failed: {error.message}"
+            answer.broke_off = bool(answer.text) and isinstance(error, ExpertFailed)
+            answer.hopeless = not answer.broke_off
+        if (
+            answer.text and not answer.usage.calls
+        ):  # it was left in the middle: nobody told its usage
+            asked = sum(len(m["content"]) for m in messages)
+            written = sum(len(t) for t in answer.text)
+            answer.usage = self.client.settings.usage(-(-asked // 4), -(-written // 4))
+
+    async def _tasks(
+        self, answer: _Answer, messages: Sequence[Message]
+    ) -> AsyncGenerator[Task, None]:
+        as_json = self.client.settings.format == "json"
+        schema = answer_schema(self.offered) if as_json else None
+        stream = self.client.stream(messages, deadline=self.until, schema=schema)
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Usage):
+                    answer.usage = piece
+                    continue
+                answer.text.append(piece)
+                for task in answer.reading.feed(piece):
+                    yield task
 
 
 def correction(text: str, fault: str, *, longest: int = 8_000) -> list[Message]:

@@ -215,10 +215,13 @@ def _read(text: str, at: int, *, bare: re.Pattern[str] = BARE) -> tuple[Any, int
 
 def _word(word: str) -> Any:
     try:
-        value = json.loads(word)
+        return json.loads(word, parse_constant=_no_number)
     except ValueError:
         return word
-    return value if not isinstance(value, float) or value == value else word
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _single_quoted(text: str, at: int) -> tuple[str, int]:

@@ -77,8 +77,8 @@ class WarmPlanner:
         self, embedder: Embedder, remote: RemoteSettings | None, workflows: Path | None = None
     ) -> None:
         self._embedded = EmbeddedPlanner(embedder)
-        library = WorkflowPlanner(embedder, load_libraries(workflows))
-        planners: list[Planner] = [library, self._embedded]
+        self.library = load_libraries(workflows)
+        planners: list[Planner] = [WorkflowPlanner(embedder, self.library), self._embedded]
         if remote is not None:
             from pointsman.router.planning.llm.planner import (
                 LLMPlanner,  # openai takes a second to import

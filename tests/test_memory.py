@@ -1,10 +1,10 @@
 """The plan memory: what is remembered, when it is reused, when it is not, and how it is forgotten."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_catalog import catalog
 from planning_files import FILES
-from redis_servers import cluster
-from serving import ended, serving
 
-from pointsman.experts.base import EchoExpert
 from pointsman.router.cards import ExpertCard
-from pointsman.router.catalog import Capability, Catalog, Prior
-from pointsman.router.events import RunEnded
+from pointsman.router.catalog import Capability, Catalog, Effect, Prior
+from pointsman.router.events import PlanProposed, RunEnded, RunId, RunStatus, TaskDone
 from pointsman.router.plan import Plan, parse_plan, validate
 from pointsman.router.planning.base import Proposal, Refusal, Request, Vectors
 from pointsman.router.planning.memory import (
@@ -33,8 +30,8 @@ from pointsman.router.planning.memory import (
 from pointsman.router.planning.memory.remembered import digested
 from pointsman.router.planning.retrieval import stems
 from pointsman.router.usage import Usage
-from pointsman.router.workspace import RunSpec, Workspace, connect
-from pointsman.router.workspace.traces import Judgement, MemoryTerms, Trace, Traces
+from pointsman.router.workspace import Owner, RunSpec, Workspace, connect
+from pointsman.router.workspace.traces import KEYS, Judgement, MemoryTerms
 from pointsman.router.workspace.tracing import Tracing
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -282,3 +279,249 @@ async def test_any_two_numbers_are_filled_in_their_places(percent: str, whole: s
     found = arguments_of(await planned(old, f"what is {percent}% of {whole}"))
     left, _, right = str(found["expression"]).removesuffix(" / 100").partition(" * ")
     assert (Decimal(left), Decimal(right)) == (Decimal(whole), Decimal(percent))
+
+
+# --- traces -----------------------------------------------------------------------------------------
+
+TEXT = "total revenue per region in sales.csv"
+CARD = ExpertCard("all", "tool", "serves all", {c.name: Prior() for c in CATALOG})
+
+
+@pytest.fixture
+async def traced(redis_url: str) -> AsyncIterator[Traced]:
+    """An empty workspace that keeps traces, and experts that serve the whole catalog."""
+    redis = connect(redis_url)
+    await redis.flushall()
+    made = Traced(redis)
+    made.traces.terms = MemoryTerms()
+    await served(made, CATALOG)
+    yield made
+    await made.close()
+
+
+async def served(workspace: Workspace, catalog: Catalog) -> None:
+    await workspace.announcements.announce("w", CARD, list(catalog), now=time.time())
+
+
+async def begun(workspace: Traced, text: str, plan: Plan, *files: str) -> tuple[RunId, Owner]:
+    """A run whose tasks are all done, and which has not ended."""
+    run = await workspace.create_run(RunSpec(text, tuple(FILES[f] for f in files)))
+    owner = await workspace.own(run, "controller", lease=60)
+    assert owner is not None
+    await workspace.propose(owner, PlanProposed(plan.to_json(), 1, time.time(), [], {}))
+    await workspace.write_plan(owner, plan, 1)
+    for task in plan.tasks:
+        done = TaskDone(task.id, 1, "table", "secret result", "", {}, 0.1, time.time())
+        await workspace.settle(owner, task.id, "done", done, "secret result")
+    return run, owner
+
+
+def end(status: RunStatus = "done") -> RunEnded:
+    return RunEnded(status, Usage(cost=120).to_json(), 0.5, time.time())
+
+
+async def ran(workspace: Traced, text: str = TEXT, plan: Plan | None = None, *files: str) -> RunId:
+    """A run that ended whole."""
+    run, owner = await begun(
+        workspace, text, plan or total("sales.csv"), *(files or ("sales.csv",))
+    )
+    await workspace.finish(owner, end())
+    return run
+
+
+def said(right: bool) -> Judgement:
+    return Judgement(right, "", "ada", time.time())
+
+
+async def held_values(workspace: Traced) -> str:
+    """All that Redis holds of the memory, as one text."""
+    redis = workspace._redis
+    found = []
+    for key in KEYS:
+        kind = await redis.type(key)
+        if kind == "hash":
+            found.append(json.dumps(await redis.hgetall(key)))
+        elif kind == "zset":
+            found.append(json.dumps(await redis.zrange(key, 0, -1)))
+    return "\n".join(found)
+
+
+async def test_a_run_that_ends_leaves_one_trace_with_its_outcome_and_cost(traced: Traced) -> None:
+    run = await ran(traced)
+    assert await traced.trace(run)
+    found = [t async for t in traced.traces.all()]
+    assert [(t.run, t.request, t.outcome, t.cost) for t in found] == [(run, TEXT, "whole", 120)]
+    line = found[0].to_line()
+    assert set(line) == {"request", "plan", "right", "run", "at"}
+    assert line["right"] is None
+    assert parse_plan(line["plan"]).tasks == total("sales.csv").tasks
+
+
+async def test_no_result_is_kept(traced: Traced) -> None:
+    await ran(traced)
+    assert "secret result" not in await held_values(traced)
+
+
+async def test_a_controller_that_dies_between_end_and_trace_loses_none(traced: Traced) -> None:
+    run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
+    await traced.traces.due(run)
+    assert await traced.sweep_traces(time.time() + 60) == 0  # it has not ended: nothing yet
+    await Workspace.finish(traced, owner, end())
+    assert await traced.sweep_traces(time.time() + 60) == 1
+    assert await traced.sweep_traces(time.time() + 60) == 0
+    assert (await traced.traces.size())["traces"] == 1
+
+
+async def test_a_failed_run_leaves_a_trace_that_cannot_be_confirmed(traced: Traced) -> None:
+    run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
+    await traced.finish(owner, end("failed"))
+    assert await traced.traces.judge(run, said(True)) == "noted"
+    assert (await traced.traces.size())["plans"] == 0
+
+
+async def test_what_a_person_confirms_is_reused_with_its_vectors_kept(traced: Traced) -> None:
+    run = await ran(traced)
+    assert await traced.traces.judge(run, said(True)) == "remembered"
+    assert await traced.traces.judge(run, said(True)) == "remembered"
+    embedder = WordVectors()
+    for _ in range(2):
+        planner = MemoryPlanner(embedder, traced.traces)
+        asked = request("total amount per status in orders.csv", "orders.csv")
+        found = await planner.plan(asked, await traced.catalog())
+        assert isinstance(found.outcome, Plan)
+        assert found.outcome.source == f"memory:{run}"
+    first = embedder.asked
+    await MemoryPlanner(embedder, traced.traces).plan(asked, await traced.catalog())
+    assert embedder.asked == first + 2  # the request and a probe: the vector came from the store
+
+
+async def test_what_is_called_wrong_leaves_and_does_not_come_back(traced: Traced) -> None:
+    first, second = await ran(traced), await ran(traced)
+    await traced.traces.judge(first, said(True))
+    assert await traced.traces.judge(second, said(False)) == "barred"
+    assert (await traced.traces.size())["plans"] == 0
+    assert await traced.traces.judge(first, said(True)) == "barred"
+    assert (
+        await traced.traces.judge(second, said(True)) == "remembered"
+    )  # it was a slip of the hand
+
+
+async def test_in_auto_so_many_whole_runs_are_enough_and_one_complaint_is_too(
+    traced: Traced,
+) -> None:
+    traced.traces.terms = MemoryTerms(mode="auto", agree=3)
+    sizes = []
+    for _ in range(3):
+        run = await ran(traced)
+        sizes.append((await traced.traces.size())["plans"])
+    assert sizes == [0, 0, 1]
+    await traced.traces.judge(run, said(False))
+    await ran(traced)
+    assert (await traced.traces.size())["plans"] == 0
+
+
+async def test_forgetting_leaves_no_word_of_it(traced: Traced) -> None:
+    text = "total revenue per region in sales.csv for the zebrafish"
+    run = await ran(traced, text)
+    await traced.traces.judge(run, Judgement(True, "zebrafish indeed", "ada", 1.0))
+    await traced.traces.recollect(WordVectors())
+    assert "zebrafish" in await held_values(traced)
+    assert await traced.traces.forget(run) == 2
+    assert "zebrafish" not in await held_values(traced)
+    assert await traced.traces.size() == {
+        "traces": 0,
+        "plans": 0,
+        "tombstones": 1,
+        "trace_bytes": 0,
+        "plan_bytes": 0,
+    }
+    again = await ran(traced, text)
+    assert await traced.traces.judge(again, said(True)) == "barred"
+
+
+async def test_a_run_that_is_forgotten_before_it_ends_leaves_no_trace(traced: Traced) -> None:
+    run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
+    await traced.traces.forget(run)
+    await traced.finish(owner, end())
+    assert (await traced.traces.size())["traces"] == 0
+    assert await traced.sweep_traces(time.time() + 60) == 0
+
+
+async def test_the_store_is_bounded_and_the_oldest_leave(traced: Traced) -> None:
+    traced.traces.terms = MemoryTerms(traces=3)
+    runs = [await ran(traced) for _ in range(5)]
+    assert [t.run async for t in traced.traces.all()] == runs[-3:]
+    size = (await traced.traces.size())["trace_bytes"]
+    traced.traces.terms = MemoryTerms(bytes=size)
+    await ran(
+        traced, "the sum of revenue for each and every region there is, from sales.csv please"
+    )
+    found = await traced.traces.size()
+    assert (found["traces"], found["trace_bytes"] <= size) == (2, True)
+
+
+async def test_of_remembered_plans_those_used_longest_ago_leave(traced: Traced) -> None:
+    traced.traces.terms = MemoryTerms(plans=2)
+    texts = (TEXT, "in sales.csv the total revenue by country region", "region totals, sales.csv")
+    runs = []
+    for text in texts:
+        plan = total("sales.csv") if len(runs) != 2 else total("sales.csv", "count")
+        runs.append(await ran(traced, text, plan))
+        await traced.traces.judge(runs[-1], said(True))
+        if len(runs) == 2:
+            used = {**total("sales.csv").to_json(), "source": f"memory:{runs[0]}"}
+            await ran(traced, "something else altogether", parse_plan(used))
+    assert {k.plan.run for k in await traced.traces.kept()} == {runs[0], runs[2]}
+
+
+async def test_a_remembered_plan_that_does_not_end_whole_loses_confidence(traced: Traced) -> None:
+    run = await ran(traced)
+    await traced.traces.judge(run, said(True))
+    plan = parse_plan({**total("sales.csv").to_json(), "source": f"memory:{run}"})
+    asked = request(TEXT, "sales.csv")
+    planner = MemoryPlanner(WordVectors(), traced.traces)
+    before = (await planner.plan(asked, CATALOG)).confidence
+    for _ in range(3):
+        _, owner = await begun(traced, TEXT, plan, "sales.csv")
+        await traced.finish(owner, end("failed"))
+    later = (await MemoryPlanner(WordVectors(), traced.traces).plan(asked, CATALOG)).confidence
+    assert later == pytest.approx(before / 2)
+
+
+async def with_mail(workspace: Traced, effect: Effect) -> tuple[Plan, str]:
+    string = {"type": "string"}
+    properties = {"to": string, "subject": string}
+    schema = {"type": "object", "properties": properties, "required": ["to"]}
+    mail = Capability("mail.send", "Sends a mail.", schema, {}, "mail", effect=effect)
+    await served(workspace, Catalog([*CATALOG, mail]))
+    to = "ada@example.org"
+    plan = one("mail.send", to=to, subject="hello world")
+    return plan, f'mail {to} with the subject "hello world"'
+
+
+async def test_values_that_go_into_an_effect_are_withheld_unless_it_is_allowed(
+    traced: Traced,
+) -> None:
+    plan, text = await with_mail(traced, "once")
+    run = await ran(traced, text, plan)
+    held = await held_values(traced)
+    assert "ada@" not in held
+    assert "hello world" not in held
+    assert await traced.traces.judge(run, said(True)) == "remembered"
+    asked = Request('mail bo@example.org with the subject "the weather"', NOW)
+    found = await MemoryPlanner(WordVectors(), traced.traces).plan(asked, await traced.catalog())
+    assert arguments_of(found) == {"to": "bo@example.org", "subject": "the weather"}
+    assert await MemoryPlanner(WordVectors(), traced.traces).examples_for(asked) == ()
+    traced.traces.terms = MemoryTerms(effect_arguments=True)
+    await ran(traced, text, plan)
+    assert "ada@example.org" in await held_values(traced)
+
+
+async def test_where_nothing_is_to_be_kept_nothing_is(traced: Traced) -> None:
+    traced.traces.terms = MemoryTerms(mode="off")
+    await ran(traced)
+    assert await held_values(traced) == ""
+
+
+def test_all_keys_of_the_memory_are_on_one_node_of_a_cluster() -> None:
+    assert {k.partition("}")[0] for k in KEYS} == {"pm:{memory"}

@@ -148,7 +148,7 @@ class Traces:
     """The store. One instance may serve many; it holds nothing but a connection."""
 
     def __init__(self, calls: Calls, terms: MemoryTerms | None = None) -> None:
-        self.terms = terms or MemoryTerms()
+        self.terms = terms or MemoryTerms(mode="off")
         self._calls = calls
         folder = files("pointsman.router.workspace") / "lua" / "memory"
         common = (folder / "common.lua").read_text("utf-8")

@@ -25,7 +25,7 @@ from pointsman.router.workspace.calls import pairs
 from pointsman.router.workspace.connection import redis_errors
 from pointsman.router.workspace.owning import Owning
 from pointsman.router.workspace.records import RunRecord
-from pointsman.router.workspace.traces import MemoryTerms, Outcome, Trace, Traces
+from pointsman.router.workspace.traces import MemoryTerms, Outcome, Trace
 from pointsman.router.workspace.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,6 @@ class Tracing(Watching, Owning):
     The run is put on a list before it ends and taken off by the act that keeps its trace; whoever sweeps
     finds those that were left on it.
     """
-
-    def remember(self, terms: MemoryTerms) -> "Tracing":
-        """From here on runs leave traces."""
-        self._traces = Traces(self._calls, terms)
-        return self
-
-    @property
-    def traces(self) -> Traces:
-        """The store of traces; its terms say whether this side keeps any."""
-        if not hasattr(self, "_traces"):
-            self._traces = Traces(self._calls, MemoryTerms(mode="off"))
-        return self._traces
 
     async def finish(self, owner: Owner, event: RunEnded) -> None:
         """The last event, and the trace. Raises StaleOwner, RunOver."""
@@ -84,10 +72,13 @@ class Tracing(Watching, Owning):
         used = source.removeprefix(SOURCE) if source.startswith(SOURCE) else ""
         return await self.traces.keep(trace, used=used)
 
-    async def sweep_traces(self) -> int:
-        """Keeps the traces of runs whose controller died between their end and their trace."""
+    async def sweep_traces(self, now: float) -> int:
+        """Keeps the traces of runs whose controller died between their end and their trace.
+
+        now: seconds since the epoch.
+        """
         kept = 0
-        for run in await self.traces.overdue(time.time()):
+        for run in await self.traces.overdue(now):
             kept += await self.trace(run)
             await asyncio.sleep(0)
         return kept

@@ -27,6 +27,14 @@ for _, entry in ipairs(kept) do
   attend(entry[1], 0, ARGV[6])
   post(entry[3])
 end
+-- what was begun and is over is not waited for, though it may have no result
+local function open_inputs(inputs)
+  local open = {}
+  for _, input in ipairs(inputs) do
+    if not SETTLED[begun[input] or ''] then open[#open + 1] = input end
+  end
+  return open
+end
 local dependants = {}
 local fresh = {}
 for _, entry in ipairs(tasks) do
@@ -34,9 +42,8 @@ for _, entry in ipairs(tasks) do
   if redis.call('HGET', STATUS, id) ~= 'done' and not begun[id] then
     fresh[#fresh + 1] = id
     local waits = 0
-    for _, input in ipairs(inputs) do
-      local status = redis.call('HGET', STATUS, input)
-      if status ~= 'done' and not (begun[input] and SETTLED[status]) then
+    for _, input in ipairs(open_inputs(inputs)) do
+      if redis.call('HGET', STATUS, input) ~= 'done' then
         waits = waits + 1
         dependants[input] = dependants[input] or {}
         table.insert(dependants[input], id)

@@ -1,18 +1,22 @@
 """Whether a plan follows an expected action plan, and the order in which its tasks must then run.
 
 A plan's tasks run in parallel wherever nothing holds them back, so a plan follows an action plan only if every
-order in which its tasks may start does. `follow` finds one order that the action plan allows and then adds
-`after` between those tasks that may not change places: what runs in parallel afterwards is allowed in any order.
+order in which its tasks may start does. `follow` finds one order that the action plan allows, adds `after`
+between those tasks that may not change places, and proves that every order which is left is allowed; where it is
+not, or where there are too many to prove it, the tasks run one after the other.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from pointsman.router.plan import Plan, Task, TaskId
 from pointsman.router.planning.workflows.action_plan import ActionPlan, Step, Verdict, after
 
 MANY = 60
 """Tasks above which all are put one after the other, without looking for those that may change places."""
+MOST = 2_000
+"""Places in the orders of a plan that are looked at to prove that all are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ def follow(plan: Plan, actions: ActionPlan, *, done: Sequence[str] = ()) -> Foll
     """
     found, outside = _ordered(plan, actions, tuple(done))
     begun = tuple(done) + tuple(t.capability for t in found)
-    held = _held_back(found, actions.reached(done), {t.id: set(t.inputs()) for t in plan.tasks})
+    inputs = {t.id: frozenset(t.inputs()) for t in plan.tasks}
+    held = _held_back(found, actions.reached(done), inputs)
     tasks = tuple(
         replace(t, after=(*t.after, *(h for h in held.get(t.id, ()) if h not in t.inputs())))
         for t in plan.tasks
@@ -68,7 +73,19 @@ def _ordered(
 
 
 def _held_back(
-    found: Sequence[Task], states: frozenset[Step], inputs: Mapping[TaskId, Iterable[TaskId]]
+    found: Sequence[Task], states: frozenset[Step], inputs: Mapping[TaskId, frozenset[TaskId]]
+) -> dict[TaskId, list[TaskId]]:
+    """For each task those before it that it has to wait for."""
+    chain = {b.id: [a.id] for a, b in pairwise(found)}
+    if len(found) > MANY:
+        return chain
+    held = _not_to_swap(found, states, inputs)
+    waits = {t.id: inputs[t.id] | set(held[t.id]) for t in found}
+    return held if _allowed_in_every_order(found, states, waits) else chain
+
+
+def _not_to_swap(
+    found: Sequence[Task], states: frozenset[Step], inputs: Mapping[TaskId, frozenset[TaskId]]
 ) -> dict[TaskId, list[TaskId]]:
     """For each task those before it with which it may not change places, without what follows from others."""
     reached = [states]
@@ -80,12 +97,10 @@ def _held_back(
         known = {i for near in inputs[task.id] for i in (near, *above.get(near, ()))}
         new: list[TaskId] = []
         for earlier in range(place - 1, -1, -1):
-            other = found[earlier]
-            if other.id in known:
-                continue
-            if len(found) > MANY or not _may_swap(found, reached, earlier, place):
-                new.append(other.id)
-                known |= {other.id, *above[other.id]}
+            other = found[earlier].id
+            if other not in known and not _may_swap(found, reached, earlier, place):
+                new.append(other)
+                known |= {other, *above[other]}
         above[task.id] = known
         held[task.id] = new
     return held
@@ -101,3 +116,25 @@ def _may_swap(
         if not states:
             return False
     return bool(states & reached[later + 1])
+
+
+def _allowed_in_every_order(
+    found: Sequence[Task], states: frozenset[Step], waits: Mapping[TaskId, frozenset[TaskId]]
+) -> bool:
+    """Walks through all orders at once, by what was done so far; False when there is too much to walk through."""
+    ids = {t.id for t in found}
+    begin: tuple[frozenset[TaskId], frozenset[Step]] = (frozenset(), states)
+    seen, open_ = {begin}, [begin]
+    while open_:
+        done, here = open_.pop()
+        for task in found:
+            if task.id in done or not done.issuperset(waits[task.id] & ids):
+                continue
+            following = after(here, task.capability)
+            if not following or len(seen) >= MOST:
+                return False
+            place = (done | {task.id}, following)
+            if place not in seen:
+                seen.add(place)
+                open_.append(place)
+    return True

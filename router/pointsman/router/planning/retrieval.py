@@ -8,14 +8,15 @@ they are masked on both sides. Vectors are made once per content and kept.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.planning.base import Embedder, Vectors
-from pointsman.router.planning.cues import cue
+from pointsman.router.planning.cues import CUES, cue
 from pointsman.router.planning.mentions import FILE_NAME, QUOTED, URL
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+")
@@ -42,14 +43,30 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A catalog made searchable. owner[i]: which capability line i belongs to; weights[i] of the line."""
+    """A catalog made searchable. Lines of a capability lie side by side.
+
+    vectors: [lines, dim] float32. weights: of the lines, [lines]. starts: first line of each capability.
+    lengths: how many lines each has. said: which capabilities have a stem. cued: those with cues of their own.
+    """
 
     capabilities: tuple[Capability, ...]
     vectors: Vectors
-    owner: np.ndarray
-    weights: np.ndarray
-    stems: tuple[frozenset[str], ...]
-    rarity: dict[str, float]
+    weights: Vectors
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    said: Mapping[str, NDArray[np.int64]]
+    rarity: Mapping[str, float]
+    cued: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Of every capability, [capabilities] each; see Hit."""
+
+    score: NDArray[np.float64]
+    meaning: NDArray[np.float64]
+    words: NDArray[np.float64]
+    cue: NDArray[np.float64]
 
 
 def masked(text: str) -> str:
@@ -83,22 +100,26 @@ class Retrieval:
 
     async def rank(self, text: str, catalog: Catalog) -> list[Hit]:
         """Every capability, best first."""
+        return await self.top(text, catalog, len(catalog))
+
+    async def top(self, text: str, catalog: Catalog, k: int) -> list[Hit]:
+        """The k best capabilities, best first; the first of two equal ones is the earlier in the catalog."""
         known = await self._of(catalog)
-        if not known.capabilities:
+        if not known.capabilities or k < 1:
             return []
         line = masked(text)
         query = (await self._embedder.embed([line]))[0]
-        similar = (known.vectors @ query) * known.weights
-        asked = stems(line)
-        total = sum(known.rarity.get(s, known.rarity[""]) for s in asked) or 1.0
-        hits: list[Hit] = []
-        for place, capability in enumerate(known.capabilities):
-            lines = np.sort(similar[known.owner == place])[::-1]
-            meaning = float(0.8 * lines[0] + 0.2 * lines[: min(3, len(lines))].mean())
-            words = sum(known.rarity[s] for s in asked & known.stems[place]) / total
-            sign = cue(capability.name, text)
-            hits.append(Hit(capability, combined(meaning, words, sign), meaning, words, sign))
-        return sorted(hits, key=lambda h: -h.score)
+        scores = _scores(known, text, line, query)
+        return [
+            Hit(
+                known.capabilities[i],
+                float(scores.score[i]),
+                float(scores.meaning[i]),
+                float(scores.words[i]),
+                float(scores.cue[i]),
+            )
+            for i in _best(scores.score, k)
+        ]
 
     async def _of(self, catalog: Catalog) -> _Known:
         held = self._known.get(id(catalog))
@@ -120,22 +141,73 @@ class Retrieval:
         if new:
             self._vectors.update(zip(new, await self._embedder.embed(new), strict=True))
         said = tuple(frozenset().union(*(stems(t) for t, _ in _lines(c))) for c in capabilities)
+        lengths = np.bincount([i for i, _, _ in lines], minlength=len(capabilities))
         return _Known(
             capabilities,
             np.stack([self._vectors[t] for _, t, _ in lines])
             if lines
             else np.zeros((0, self._embedder.dim), np.float32),
-            np.array([i for i, _, _ in lines]),
             np.array([w for _, _, w in lines], np.float32),
-            said,
+            np.cumsum(lengths) - lengths,
+            lengths,
+            _places(said),
             _rarity(said),
+            tuple(i for i, c in enumerate(capabilities) if c.name in CUES),
         )
 
 
-def combined(meaning: float, words: float, sign: float) -> float:
+def _scores(known: _Known, text: str, line: str, query: Vectors) -> _Scores:
     """One score of the three, 0..1. A cue carries most; without one, meaning must be near."""
-    near = min(1.0, max(0.0, (meaning - 0.15) / 0.6))
-    return min(1.0, 0.55 * near + 0.15 * words + 0.45 * sign)
+    meaning = _meaning((known.vectors @ query) * known.weights, known.starts, known.lengths)
+    words = np.zeros(len(known.capabilities))
+    asked = sorted(stems(line))
+    for stem in asked:
+        if stem in known.said:
+            words[known.said[stem]] += known.rarity[stem]
+    words /= sum(known.rarity.get(s, known.rarity[""]) for s in asked) or 1.0
+    cues = np.zeros(len(known.capabilities))
+    for place in known.cued:
+        cues[place] = cue(known.capabilities[place].name, text)
+    near = np.clip((meaning - 0.15) / 0.6, 0.0, 1.0)
+    score = np.minimum(1.0, 0.55 * near + 0.15 * words + 0.45 * cues)
+    return _Scores(score, meaning, words, cues)
+
+
+def _meaning(
+    similar: Vectors, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of every capability's lines: 0.8 of the nearest and 0.2 of the mean of the three nearest."""
+    left = similar.copy()
+    best = np.maximum.reduceat(left, starts)
+    total, nth = best.copy(), best
+    for turn in (2, 3):
+        _take_out(left, nth, starts, lengths)
+        nth = np.maximum.reduceat(left, starts)
+        total += np.where(lengths >= turn, nth, np.float32(0))
+    mean = total / np.minimum(lengths, 3).astype(np.float32)
+    made: NDArray[np.float64] = (np.float32(0.8) * best + np.float32(0.2) * mean).astype(np.float64)
+    return made
+
+
+def _take_out(
+    left: Vectors, best: Vectors, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> None:
+    """Makes the first line that is as near as its capability's best count no more."""
+    there = np.flatnonzero(left == np.repeat(best, lengths))
+    owners = np.searchsorted(starts, there, side="right") - 1
+    _, first = np.unique(owners, return_index=True)
+    left[there[first]] = -np.inf
+
+
+def _best(score: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """Places of the k greatest, greatest first, the earlier of equal ones first."""
+    if k < len(score):
+        least = np.partition(score, len(score) - k)[len(score) - k]
+        places = np.flatnonzero(score >= least)
+    else:
+        places = np.arange(len(score))
+    order: NDArray[np.int64] = places[np.argsort(-score[places], kind="stable")][:k]
+    return order
 
 
 def _lines(capability: Capability) -> Iterable[tuple[str, float]]:
@@ -146,6 +218,15 @@ def _lines(capability: Capability) -> Iterable[tuple[str, float]]:
         DESCRIPTION_WEIGHT,
     )
     yield capability.description, DESCRIPTION_WEIGHT
+
+
+def _places(said: tuple[frozenset[str], ...]) -> dict[str, NDArray[np.int64]]:
+    """Which capabilities say each stem."""
+    found: dict[str, list[int]] = {}
+    for place, stems_ in enumerate(said):
+        for stem in stems_:
+            found.setdefault(stem, []).append(place)
+    return {stem: np.array(places, np.int64) for stem, places in found.items()}
 
 
 def _rarity(said: tuple[frozenset[str], ...]) -> dict[str, float]:

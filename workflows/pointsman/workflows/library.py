@@ -102,8 +102,9 @@ def _workflow(form: WorkflowIn, text: str, file: str, known: Mapping[str, Compos
     try:
         own = Composed(form.plan, form.parameters)
         whole = composed(form.name, own, known)
-        PlanIn.model_validate(whole)
-        plan = parse_plan(whole)
+        checked = _with_lists(whole)
+        PlanIn.model_validate(checked)
+        plan = parse_plan(checked)
         actions = None if form.actions is None else parse_actions(form.actions)
     except ValidationError as error:
         raise BadFile(file, _first(error, text, ("plan",))) from error
@@ -131,6 +132,20 @@ def _workflow(form: WorkflowIn, text: str, file: str, known: Mapping[str, Compos
         form.parameters,
         actions,
     )
+
+
+def _with_lists(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """With an empty list where a loop goes over a parameter: the form of a plan has no place for one."""
+    tasks = plan.get("tasks")
+    if not isinstance(tasks, list):
+        return dict(plan)
+    made: list[Any] = []
+    for task in tasks:
+        loop = task.get("for_each") if isinstance(task, Mapping) else None
+        over = loop.get("over") if isinstance(loop, Mapping) else None
+        is_parameter = isinstance(over, Mapping) and set(over) == {"$param"}
+        made.append({**task, "for_each": {**(loop or {}), "over": []}} if is_parameter else task)
+    return {**plan, "tasks": made}
 
 
 def _check_actions(plan: Plan, actions: ActionPlan, text: str, file: str) -> None:

@@ -1,13 +1,14 @@
 """Workflows to YAML files: new ones only, nothing is ever written over."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pointsman.router.errors import BadFile
+from pointsman.router.planning.workflow_match import Workflow
+from pointsman.router.planning.workflows.action_plan import to_form
 from pointsman.workflows.library import read_workflow
 
 WIDTH = 110
@@ -57,12 +58,15 @@ def write_new(folder: Path, texts: Mapping[str, str]) -> tuple[tuple[Path, ...],
     return tuple(written), tuple(kept)
 
 
-def names_of(forms: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Forms by name. Raises BadFile when two have the same."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for form in forms:
-        name = str(form["name"])
-        if name in found:
-            raise BadFile(f"{name}.yaml", "two workflows would have this name")
-        found[name] = form
-    return found
+def form_of(workflow: Workflow) -> dict[str, Any]:
+    """The YAML form of a workflow that was read, inner workflows spelt out."""
+    actions = {} if workflow.actions is None else {"actions": to_form(workflow.actions)}
+    return {
+        "name": workflow.name,
+        "title": workflow.title,
+        "description": workflow.description,
+        "examples": list(workflow.examples),
+        "parameters": dict(workflow.parameters),
+        "plan": dict(workflow.plan),
+        **actions,
+    }

@@ -7,7 +7,8 @@ PointsmanError
 │   ├── UnknownFile
 │   ├── BadFile
 │   ├── CannotPlan        nothing in the catalog does what was asked
-│   └── BadExample        a line of a file of past plans cannot be read
+│   ├── BadExample        a line of a file of past plans cannot be read
+│   └── UnfitExamples     past plans of another catalog
 ├── PlanError             a plan breaks a rule
 │   ├── PlanNotJson, EmptyPlan, TooManyTasks, DuplicateTask, BadTaskId, UnknownCapability,
 │   ├── UnknownRef, BadRefPath, CyclicPlan, MissingArgument, UnexpectedArgument,
@@ -111,6 +112,18 @@ class BadExample(RequestError):
     def __init__(self, file: str, line: int, why: str) -> None:
         self.file, self.line, self.why = file, line, why
         super().__init__(f"file {file!r}, line {line}: {why}")
+
+
+class UnfitExamples(RequestError):
+    """None of the past plans uses only capabilities of the catalog."""
+
+    code = "request.unfit-examples"
+
+    def __init__(self, plans: int) -> None:
+        self.plans = plans
+        super().__init__(
+            f"none of the {plans} plans uses only capabilities of this catalog; give plans made with it"
+        )
 
 
 class PlanError(PointsmanError):

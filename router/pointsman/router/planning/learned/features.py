@@ -4,7 +4,6 @@ Nothing here names a capability, so a head that was trained on some capabilities
 is no past plan, votes are zero and the head goes by meaning and words alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from pointsman.router.planning.learned.index import CapabilityIndex, Nearness
 from pointsman.router.planning.learned.memory import PlanMemory, Votes
-from pointsman.router.planning.learned.subsets import LARGEST, Sets, sets_of
+from pointsman.router.planning.learned.subsets import Sets, sets_of
 
 Floats = NDArray[np.float32]
 
@@ -27,8 +26,9 @@ CONTEXT = (
     "ridge_1", "ridge_2", "ridge_3", "ridge_4", "ridge_sum", "size", "length", "memory", "alike", "catalog",
 )  # fmt: skip
 UNARY = 2 * len(PAIR) + 2 + len(CONTEXT)
-JOINT = ("follows", "leads", "together", "like", "both_ridge", "either_many")
-WHOLE = 4 + LARGEST
+JOINT = ("follows_most", "follows_least", "together", "like", "both_ridge", "either_many")
+WHOLE = 4
+"""Features of a set as a whole; its size and the context are beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Scene:
     """A request's candidates as a head sees them. k: candidates, at most CANDIDATES.
 
     places: rows of the catalog, [k]. unary: [k, UNARY]. joint: [k, k, len(JOINT)], symmetric use.
-    whole: [sets, WHOLE] for the sets of k candidates. prior: the order in which they were taken, [k].
+    whole: [sets, WHOLE], of the sets of k candidates. prior: the order in which they were taken, [k].
     """
 
     places: NDArray[np.int64]
@@ -44,6 +44,11 @@ class Scene:
     joint: Floats
     whole: Floats
     prior: Floats
+
+    @property
+    def context(self) -> Floats:
+        """What is known of the request alone, [len(CONTEXT)]."""
+        return self.unary[0, -len(CONTEXT) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +117,11 @@ class Reader:
         rows = self._row_of[places]
         described = self.index.described(places.tolist())
         like = described @ described.T
-        follows = self._among(rows, [self.memory.follows(votes, r) for r in rows if r >= 0])
-        leads = self._among(rows, [self.memory.leads(votes, r) for r in rows if r >= 0])
-        given = self._among(rows, [self.memory.given(votes, r) for r in rows[:2] if r >= 0])
+        both, near_both = self._company(rows, votes)
+        counts = spread.counts[places]
+        follows = both / (counts[:, None] + 2)
+        leads = follows.T
+        given = near_both / (np.diag(near_both)[:, None] + np.float32(0.05))
         ridge = np.clip(spread.ridge[places], 0, 1)
         company = (ridge[:, None] * follows).sum(0)
         stands_out = (near.best[places] - near.best.mean()) / (near.best.std() + 1e-6)
@@ -122,7 +129,7 @@ class Reader:
             near.name[places], near.description[places], near.example[places], near.best[places],
             near.soft[places], near.words[places], spread.ridge[places], spread.wide[places],
             spread.few[places], spread.mixed[places], spread.many[places], spread.nearest[places],
-            np.log1p(spread.counts[places]) / 5, company, given[0], given[1] if len(given) > 1 else 0 * ridge,
+            np.log1p(counts) / 5, company, given[0], given[min(1, len(given) - 1)],
             follows[0], leads[0], like[0], stands_out / 5,
         ]  # fmt: skip
         pair = np.stack(columns, 1)
@@ -132,17 +139,19 @@ class Reader:
             [pair, pair - pair.max(0), ranks, np.tile(context, (len(places), 1))], 1
         ).astype(np.float32)
         used = self._used(rows, votes)
-        joint = _joint(follows, leads, like, ridge, spread.many[places], used, votes.weights)
+        joint = _joint(follows, near_both, like, ridge, spread.many[places])
         return Scene(places, unary, joint, _whole(used, votes.weights, float(context[5])), prior)
 
-    def _among(self, rows: NDArray[np.int64], values: Sequence[Floats]) -> Floats:
-        """Values [names] of each candidate with past plans, at the candidates: [k, k]; 0 elsewhere."""
-        made = np.zeros((len(rows), len(rows)), np.float32)
-        known = rows >= 0
-        found = iter(values)
-        for place in np.flatnonzero(known)[: len(values)]:
-            made[place, known] = next(found)[rows[known]]
-        return made
+    def _company(self, rows: NDArray[np.int64], votes: Votes) -> tuple[Floats, Floats]:
+        """Past plans with both of two candidates: how many, and the share of the near ones; [k, k] each."""
+        all_both, near_both = (np.zeros((len(rows), len(rows)), np.float32) for _ in range(2))
+        known = np.flatnonzero(rows >= 0)
+        if len(known):
+            grid = np.ix_(known, known)
+            all_both[grid] = self.memory.together(rows[known], votes)
+            near_both[grid] = self.memory.near_together(rows[known], votes)
+        np.fill_diagonal(all_both, 0)
+        return all_both, near_both
 
     def _used(self, rows: NDArray[np.int64], votes: Votes) -> Floats:
         """Which candidates the near plans used: [nearest, k], and in a last column how many others."""
@@ -178,24 +187,15 @@ def _prior(near: Nearness, spread: _Spread) -> Floats:
 def _ranks(values: Floats) -> Floats:
     ranks = np.empty(len(values), np.float32)
     ranks[np.argsort(-values, kind="stable")] = np.arange(len(values), dtype=np.float32)
-    return ranks / CANDIDATES
+    return ranks / np.float32(CANDIDATES)
 
 
-def _joint(
-    follows: Floats,
-    leads: Floats,
-    like: Floats,
-    ridge: Floats,
-    many: Floats,
-    used: Floats,
-    weights: Floats,
-) -> Floats:
-    near = used[:, :-1]
-    together = (near * weights[:, None]).T @ near
+def _joint(follows: Floats, together: Floats, like: Floats, ridge: Floats, many: Floats) -> Floats:
+    """[k, k, len(JOINT)], the same both ways."""
+    more, less = np.maximum(follows, follows.T), np.minimum(follows, follows.T)
     both = ridge[:, None] * ridge[None]
     either = np.minimum(many[:, None], many[None])
-    stacked = [follows + follows.T, leads + leads.T, together, like, both, either]
-    return np.stack(stacked, -1).astype(np.float32)
+    return np.stack([more, less, together, like, both, either], -1).astype(np.float32)
 
 
 def _whole(used: Floats, weights: Floats, size: float) -> Floats:
@@ -211,5 +211,4 @@ def _whole(used: Floats, weights: Floats, size: float) -> Floats:
     made[:, 1] = f1 @ sharp
     made[:, 2] = exact @ weights
     made[:, 3] = np.abs(sets.sizes - 3 * size)
-    made[np.arange(len(sets.sizes)), 3 + sets.sizes] = 1
     return made

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from pointsman.router.planning.learned.features import CONTEXT, JOINT, UNARY, WHOLE, Scene
-from pointsman.router.planning.learned.subsets import Sets, sets_of
+from pointsman.router.planning.learned.subsets import LARGEST, Sets, sets_of
 
 Floats = NDArray[np.float32]
 Weights = Mapping[str, Floats]
@@ -33,7 +33,9 @@ class Network:
 
     def __call__(self, features: Floats) -> Floats:
         """[..., features] -> [...]: rectified, then summed."""
-        hidden = np.maximum(((features - self.shift) * self.scale) @ self.first + self.first_bias, 0)
+        hidden = np.maximum(
+            ((features - self.shift) * self.scale) @ self.first + self.first_bias, 0
+        )
         score: Floats = hidden @ self.second + self.second_bias[0]
         return score
 
@@ -58,19 +60,19 @@ class SetHead:
         np.fill_diagonal(pairs, 0)
         scores = sets.members @ alone
         scores += 0.5 * ((sets.members @ pairs) * sets.members).sum(1)
-        scores += self.whole(wholes(scene))
+        scores += self.whole(wholes(scene, sets))
         shares = np.exp(scores - scores.max())
         probabilities: Floats = shares / shares.sum()
         return probabilities
 
 
-def wholes(scene: Scene) -> Floats:
-    """[sets, WHOLE + len(CONTEXT)]: a set as a whole, beside what is known of the request."""
-    context = np.tile(scene.unary[0, -len(CONTEXT) :], (len(scene.whole), 1))
-    return np.concatenate([scene.whole, context], 1)
+def wholes(scene: Scene, sets: Sets) -> Floats:
+    """[sets, WHOLE + LARGEST + len(CONTEXT)]: a set as a whole, its size, what is known of the request."""
+    context = np.broadcast_to(scene.context, (len(sets.sizes), len(CONTEXT)))
+    return np.concatenate([scene.whole, sets.by_size, context], 1)
 
 
-WIDTHS = {"unary": UNARY, "joint": len(JOINT), "whole": WHOLE + len(CONTEXT)}
+WIDTHS = {"unary": UNARY, "joint": len(JOINT), "whole": WHOLE + LARGEST + len(CONTEXT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class SetHeads:
 
     @classmethod
     def of(cls, weights: Weights) -> "SetHeads":
-        count = sum(1 for name in weights if name.startswith("set.") and name.endswith("unary.shift"))
+        count = sum(
+            1 for name in weights if name.startswith("set.") and name.endswith("unary.shift")
+        )
         return cls(
             tuple(
                 SetHead(*(Network.of(weights, f"set.{n}.{part}") for part in WIDTHS))

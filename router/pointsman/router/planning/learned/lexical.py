@@ -7,6 +7,7 @@ and 6.4.1).
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ Grams = Callable[[str], Iterable[str]]
 def grams(text: str) -> list[str]:
     """Words and pairs of neighbouring words; numbers count as one word, masked names as none."""
     words = [w if w.isalpha() else "0" for w in WORD.findall(masked(text).lower())]
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
 def content(text: str) -> list[str]:

@@ -66,12 +66,18 @@ class PlanMemory:
         self.used = np.zeros((len(self.past), len(self.names)), np.float32)
         for row, plan in enumerate(self.past):
             self.used[row, [self.places[c] for c in plan.capabilities]] = 1
+        self.places_in = np.zeros_like(self.used, dtype=np.int16)
+        """[plans, names]: the place of a capability in its plan, from 1; 0 where it is not used."""
+        self._linked: dict[tuple[str, str], list[int]] = {}
+        for row, plan in enumerate(self.past):
+            for place, name in enumerate(plan.capabilities, 1):
+                self.places_in[row, self.places[name]] = place
+            for link in plan.links:
+                self._linked.setdefault(link, []).append(row)
         self._lexicon = Lexicon(
             [p.request for p in self.past], grams, least=2 if len(self.past) >= RARE else 1
         )
         self._counts = self.used.sum(0)
-        self.together = self.used.T @ self.used
-        """[names, names] float32: past plans that used both."""
 
     def __len__(self) -> int:
         return len(self.past)
@@ -92,7 +98,7 @@ class PlanMemory:
     @cached_property
     def _leverages(self) -> tuple[Floats, Floats]:
         ridged = (k + RIDGE * np.eye(len(self), dtype=np.float32) for k in self._kernels)
-        wordy, wide = (np.diag(np.linalg.inv(k)) for k in ridged)
+        wordy, wide = (np.diag(np.linalg.inv(k)).astype(np.float32) for k in ridged)
         return wordy, wide
 
     def votes(
@@ -142,31 +148,42 @@ class PlanMemory:
             left_out=left_out,
         )
 
-    def given(self, votes: Votes, name: int) -> Floats:
-        """Share of the near plans with capability `name` that have each other one, [names] float32."""
-        used = self.used[votes.plans]
-        weights = votes.weights * used[:, name]
-        return (weights @ used) / (weights.sum() + np.float32(0.05))
-
-    def follows(self, votes: Votes, name: int) -> Floats:
-        """P(other | name) over all past plans but the left-out one, [names] float32; 0 for itself."""
-        together = self.together[name].copy()
-        total = self._counts[name]
+    def together(self, rows: NDArray[np.int64], votes: Votes) -> Floats:
+        """Past plans, the left-out one not counted, that used both of two names; [rows, rows] float32."""
+        used = self.used[:, rows]
+        both: Floats = used.T @ used
         if votes.left_out is not None:
-            own = self.used[votes.left_out]
-            together -= own[name] * own
-            total = total - own[name]
-        together[name] = 0
-        return together / (total + 2)
+            both -= np.outer(used[votes.left_out], used[votes.left_out])
+        return both
 
-    def leads(self, votes: Votes, name: int) -> Floats:
-        """P(name | other) over all past plans but the left-out one, [names] float32; 0 for itself."""
-        together = self.together[name].copy()
+    def linked(self, source: str, target: str, votes: Votes) -> tuple[float, float]:
+        """Past plans that hand `source` on to `target`: how many, and the share of the near ones."""
+        rows = self._linked.get((source, target), [])
+        near = votes.weights[np.isin(votes.plans, rows)].sum() if rows else 0.0
+        return float(len(rows) - (votes.left_out in rows)), float(near)
+
+    def before(self, rows: NDArray[np.int64], votes: Votes) -> tuple[Floats, Floats]:
+        """Past plans in which one name stands before another, [rows, rows]: how many, and the near share."""
+        there = self.places_in[:, rows]
         if votes.left_out is not None:
-            own = self.used[votes.left_out]
-            together -= own[name] * own
-        together[name] = 0
-        return together / (votes.counts + 2)
+            there[votes.left_out] = 0
+        return _before(there, np.ones(len(there), np.float32)), _before(
+            there[votes.plans], votes.weights
+        )
+
+    def near_together(self, rows: NDArray[np.int64], votes: Votes) -> Floats:
+        """Share of the near plans, by weight, that used both of two names; [rows, rows] float32."""
+        used = self.used[votes.plans][:, rows]
+        both: Floats = ((used * votes.weights[:, None]).T @ used).astype(np.float32)
+        return both
+
+
+def _before(places: NDArray[np.int16], weights: Floats) -> Floats:
+    """Weight of the plans in which column a stands before column b, [columns, columns]."""
+    first, second = places[:, :, None], places[:, None, :]
+    earlier = ((first > 0) & (second > first)).astype(np.float32)
+    made: Floats = np.einsum("nab,n->ab", earlier, weights)
+    return made
 
 
 def _nearest(likeness: Floats, count: int, heat: float) -> tuple[NDArray[np.int64], Floats]:
@@ -181,4 +198,6 @@ def _nearest(likeness: Floats, count: int, heat: float) -> tuple[NDArray[np.int6
 
 
 _NONE = np.zeros(0, np.float32)
-_SILENT = Votes(_NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, 0.0, np.zeros(0, np.int64), _NONE, None)
+_SILENT = Votes(
+    _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, 0.0, np.zeros(0, np.int64), _NONE, None
+)

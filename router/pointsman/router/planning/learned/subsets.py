@@ -17,10 +17,13 @@ LARGEST = 6
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """members: [sets, candidates] of 0 and 1; sizes: [sets]; overlap: F1 of each pair, [sets, sets]."""
+    """members: [sets, candidates] of 0 and 1; sizes: [sets]; by_size: [sets, LARGEST], 1 at the size;
+    overlap: F1 of each pair, [sets, sets].
+    """
 
     members: Floats
     sizes: NDArray[np.int64]
+    by_size: Floats
     overlap: Floats
 
 
@@ -34,7 +37,9 @@ def sets_of(candidates: int) -> Sets:
         members[row, list(places)] = 1
     sizes = members.sum(1)
     overlap = 2 * (members @ members.T) / (sizes[:, None] + sizes[None])
-    return Sets(members, sizes.astype(np.int64), overlap.astype(np.float32))
+    whole = sizes.astype(np.int64)
+    by_size = np.eye(LARGEST, dtype=np.float32)[whole - 1]
+    return Sets(members, whole, by_size, overlap.astype(np.float32))
 
 
 def best_set(probabilities: Floats, sets: Sets) -> int:

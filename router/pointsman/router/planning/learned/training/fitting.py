@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pointsman.router.planning.learned.features import Scene
-from pointsman.router.planning.learned.heads import FIELDS, WIDTHS, wholes
-from pointsman.router.planning.learned.subsets import LARGEST, sets_of
+from pointsman.router.planning.learned.features import CONTEXT, Scene
+from pointsman.router.planning.learned.heads import FIELDS, WIDTHS, Weights
+from pointsman.router.planning.learned.subsets import sets_of
 
 Floats = NDArray[np.float32]
 HIDDEN = {"unary": 32, "joint": 12, "whole": 16}
@@ -29,15 +29,15 @@ class Example:
 class Recipe:
     """regret: weight of the expected loss of F1 beside the likelihood. dropout: of input features."""
 
-    epochs: int = 12
-    rate: float = 2e-3
+    epochs: int = 25
+    rate: float = 5e-3
     batch: int = 64
     decay: float = 1e-3
     regret: float = 1.0
     dropout: float = 0.1
 
 
-class _Net(nn.Module):
+class Net(nn.Module):
     def __init__(self, shift: Floats, scale: Floats, hidden: int) -> None:
         super().__init__()
         self.shift = nn.Buffer(torch.from_numpy(shift))
@@ -51,6 +51,18 @@ class _Net(nn.Module):
         score: Tensor = self.second(torch.relu(self.first(made)))[..., 0]
         return score
 
+    @classmethod
+    def of(cls, weights: Weights, name: str) -> "Net":
+        """From what `arrays` gave."""
+        shift, scale, *layers = (torch.from_numpy(weights[f"{name}.{f}"].copy()) for f in FIELDS)
+        made = cls(shift.numpy(), scale.numpy(), len(layers[1]))
+        with torch.no_grad():
+            made.first.weight.copy_(layers[0].T)
+            made.first.bias.copy_(layers[1])
+            made.second.weight.copy_(layers[2][None])
+            made.second.bias.copy_(layers[3])
+        return made
+
     def arrays(self) -> dict[str, Floats]:
         held = (
             self.shift, self.scale, self.first.weight.T, self.first.bias, self.second.weight[0], self.second.bias,
@@ -63,7 +75,7 @@ class _Stack:
     """Examples with the same number of candidates, as tensors. target: row of the right set, or -1."""
 
     members: Tensor
-    overlap: Tensor
+    by_size: Tensor
     unary: Tensor
     joint: Tensor
     whole: Tensor
@@ -72,15 +84,25 @@ class _Stack:
 
 
 def fit_sets(
-    examples: Sequence[Example], *, seed: int, heads: int = 3, recipe: Recipe | None = None
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    heads: int = 3,
+    recipe: Recipe | None = None,
+    initial: Weights | None = None,
 ) -> dict[str, Floats]:
-    """Weights named as SetHeads.of reads them."""
+    """Weights named as SetHeads.of reads them. initial: weights of as many heads to go on from."""
     recipe = recipe or Recipe()
     stacks = _stacks(examples)
     made: dict[str, Floats] = {}
     for number in range(heads):
         torch.manual_seed(1_000 * seed + number)
-        for part, net in _fit_one(stacks, recipe, 1_000 * seed + number).items():
+        nets = {
+            part: _net(stacks, part) if initial is None else Net.of(initial, f"set.{number}.{part}")
+            for part in WIDTHS
+        }
+        _fit_one(nets, stacks, recipe, 1_000 * seed + number)
+        for part, net in nets.items():
             for field, value in net.arrays().items():
                 made[f"set.{number}.{part}.{field}"] = value
     return made
@@ -104,17 +126,16 @@ def _stack(count: int, group: list[Example]) -> _Stack:
     target = np.where(exact.any(1), exact.argmax(1), -1)
     return _Stack(
         torch.from_numpy(sets.members),
-        torch.from_numpy(sets.overlap),
+        torch.from_numpy(sets.by_size),
         torch.from_numpy(np.stack([e.scene.unary for e in group])),
         torch.from_numpy(np.stack([e.scene.joint for e in group])),
-        torch.from_numpy(np.stack([wholes(e.scene) for e in group])),
+        torch.from_numpy(np.stack([e.scene.whole for e in group])),
         torch.from_numpy(target),
         torch.from_numpy(worth.astype(np.float32)),
     )
 
 
-def _fit_one(stacks: Sequence[_Stack], recipe: Recipe, seed: int) -> dict[str, _Net]:
-    nets = {part: _net(stacks, part) for part in WIDTHS}
+def _fit_one(nets: dict[str, Net], stacks: Sequence[_Stack], recipe: Recipe, seed: int) -> None:
     weights = [w for net in nets.values() for w in net.parameters()]
     steps = recipe.epochs * sum(-(-len(s.target) // recipe.batch) for s in stacks)
     optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=recipe.decay)
@@ -127,14 +148,30 @@ def _fit_one(stacks: Sequence[_Stack], recipe: Recipe, seed: int) -> dict[str, _
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-    return {part: net.eval() for part, net in nets.items()}
+    for net in nets.values():
+        net.eval()
 
 
-def _net(stacks: Sequence[_Stack], part: str) -> _Net:
-    seen = torch.cat([getattr(s, part).reshape(-1, WIDTHS[part])[:200_000] for s in stacks])
+def _net(stacks: Sequence[_Stack], part: str) -> Net:
+    seen = torch.cat([_seen(s, part).reshape(-1, WIDTHS[part]) for s in stacks])
     spread = seen.std(0)
     scale = torch.where(spread > 1e-4, 1 / spread.clamp(min=1e-4), torch.zeros_like(spread))
-    return _Net(seen.mean(0).numpy(), scale.clamp(max=50).numpy(), HIDDEN[part])
+    return Net(seen.mean(0).numpy(), scale.clamp(max=50).numpy(), HIDDEN[part])
+
+
+def _seen(stack: _Stack, part: str) -> Tensor:
+    """What a network sees of some examples spread over a stack, to put its features on one scale."""
+    rows = torch.linspace(0, len(stack.target) - 1, min(500, len(stack.target))).long()
+    if part == "whole":
+        return _wholes(stack, rows)
+    return (stack.unary if part == "unary" else stack.joint)[rows]
+
+
+def _wholes(stack: _Stack, rows: Tensor) -> Tensor:
+    """What heads.wholes gives, for a batch: [batch, sets, features]."""
+    made = stack.whole[rows]
+    context = stack.unary[rows, 0, -len(CONTEXT) :][:, None].expand(-1, made.shape[1], -1)
+    return torch.cat([made, stack.by_size.expand(len(rows), -1, -1), context], 2)
 
 
 def _batches(
@@ -143,18 +180,18 @@ def _batches(
     made: list[tuple[_Stack, Tensor]] = []
     for stack in stacks:
         order = torch.from_numpy(random.permutation(len(stack.target)))
-        made += [(stack, rows) for rows in order.split(size)]
+        made += [(stack, order[at : at + size]) for at in range(0, len(order), size)]
     return [made[i] for i in random.permutation(len(made))]
 
 
-def _scores(nets: dict[str, _Net], stack: _Stack, rows: Tensor, dropout: float) -> Tensor:
+def _scores(nets: dict[str, Net], stack: _Stack, rows: Tensor, dropout: float) -> Tensor:
     """[batch, sets]: what SetHead computes, for a batch."""
     alone = nets["unary"](stack.unary[rows], dropout)
     pairs = nets["joint"](stack.joint[rows], 0.0)
     pairs = pairs * (1 - torch.eye(pairs.shape[-1]))
     made = alone @ stack.members.T
     made = made + 0.5 * torch.einsum("sa,bac,sc->bs", stack.members, pairs, stack.members)
-    score: Tensor = made + nets["whole"](stack.whole[rows], 0.0)
+    score: Tensor = made + nets["whole"](_wholes(stack, rows), 0.0)
     return score
 
 

@@ -20,9 +20,11 @@ from pointsman.router.planning.memory.remembered import Remembered, digest_of
 from pointsman.router.planning.memory.words import CLASS_OF, classes, content, spoken
 from pointsman.router.values import FileProfile
 
-FEATURES = ("cosine", "common", "spare_here", "spare_there", "words_taken")
-WEIGHTS = (9.0, 4.0, 2.5, 1.5, -1.0)
-BIAS = -9.0
+WEIGHTS = (4.55, 10.19)
+BIAS = -8.13
+"""Fitted on the development half of the benchmark `memory` and on MetaTool (see benchmarks/planning)."""
+SUREST = 0.97
+"""No two requests are surely the same: among near-identical ones of MetaTool people chose another tool."""
 KEPT_WORDS = 5_000
 SINGULAR = re.compile(r"(?<=[a-z]{3})s\b")
 
@@ -60,29 +62,24 @@ class Matcher:
 
     async def features(
         self, remembered: Remembered, cosine: float, alignment: Alignment, request: Request
-    ) -> tuple[float, ...]:
-        """What the chance is computed from, in the order of FEATURES. Raises Mismatch."""
+    ) -> tuple[float, float]:
+        """What the chance is computed from: the cosine, and how well each word that only one of the two
+        requests has is covered by a word of the other, the worst of them. Raises Mismatch.
+        """
         left = alignment.left()
         if classes(left) != classes(remembered.tokens):
             apart = sorted(classes(left) ^ classes(remembered.tokens))
             raise Mismatch(f"one of the two requests says {', '.join(apart)!r}, the other does not")
         names = neutral([f.ref.name for f in request.files]) | set(remembered.neutral)
         here, there = content(left) - names, content(remembered.tokens) - names
-        both = here & there
-        common = len(both) / len(here | there) if here | there else 1.0
         said = spoken([*left, *remembered.tokens])
-        covered_here = await self._covered(
-            frozenset(said[w] for w in here - both), remembered.tokens
+        covered = min(
+            await self._covered({said[w] for w in here - there}, remembered.tokens),
+            await self._covered({said[w] for w in there - here}, left),
         )
-        covered_there = await self._covered(frozenset(said[w] for w in there - both), left)
-        taken = sum(
-            f.tokens[1] - f.tokens[0] + 1
-            for f, s in zip(alignment.fillers, remembered.slots, strict=True)
-            if s.kind == "words"
-        )
-        return (cosine, common, covered_here, covered_there, taken / max(1, len(left) + taken))
+        return cosine, covered
 
-    async def _covered(self, spare: frozenset[str], other: Sequence[str]) -> float:
+    async def _covered(self, spare: set[str], other: Sequence[str]) -> float:
         """How near the word of `spare` that is furthest from all words of the other request comes to one of
         them, 0..1 (cosine); 1 when there is none to spare.
         """
@@ -104,10 +101,10 @@ class Matcher:
         return np.stack([self._known[w] for w in words])
 
 
-def chance_of(facts: Sequence[float]) -> float:
-    """Logistic regression over FEATURES, fitted on the development groups of the benchmark `memory`."""
+def chance_of(facts: tuple[float, float]) -> float:
+    """Of being the same request, by logistic regression over the features; at most SUREST."""
     total = BIAS + sum(w * f for w, f in zip(WEIGHTS, facts, strict=True))
-    return 1 / (1 + math.exp(-total))
+    return min(SUREST, 1 / (1 + math.exp(-total)))
 
 
 def _check_catalog(remembered: Remembered, catalog: Catalog) -> None:

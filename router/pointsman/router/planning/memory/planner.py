@@ -30,8 +30,8 @@ from pointsman.router.planning.memory.words import classes, content
 FLOOR = 0.45
 """Cosine under which a remembered request is not looked at."""
 LOOKED_AT = 8
-APPLIES = 0.5
-"""Chance from which a remembered plan is offered."""
+APPLIES = 0.7
+"""Chance from which a remembered plan is offered: none that asks for more was, in development."""
 APART = 0.05
 """When another plan comes as near as this, neither is offered."""
 NOT_REMEMBERED = Refusal("nothing like this is remembered")

@@ -113,14 +113,13 @@ def _told(name: str, tops: Sequence[Mapping[int, float]]) -> dict[str, float]:
 
 
 def _calibration(learned: Sequence[Ranked]) -> dict[str, float]:
-    found = {
-        k: float(np.nanmean([v for r in learned if isinstance(v := asdict(r)[k], float)]))
-        for k in ("probability", "sure_share", "sure_right", "none", "sure_wrong")
-    }
+    names = ("probability", "sure", "sure_right", "none", "none_right", "sure_wrong")
+    found = {k: float(np.nanmean([float(asdict(r)[k]) for r in learned])) for k in names}
     print(
         f"   whole situations: mean probability {found['probability']:.2f}; at least {SURE} in "
-        f"{found['sure_share']:.2f} of them, right in {found['sure_right']:.2f} of those\n"
-        f'   right workflow taken out: "none" first in {found["none"]:.2f}, another at least {SURE} '
+        f"{found['sure']:.2f} of them, right in {found['sure_right']:.2f} of those; "
+        f'"none" in {found["none"]:.2f}\n'
+        f'   right workflow taken out: "none" in {found["none_right"]:.2f}, another one at least {SURE} '
         f"in {found['sure_wrong']:.2f}"
     )
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pointsman.router.planning.learned.training.workflow_ranking import Row, fit
-from pointsman.router.planning.workflows.ranking import Described, RankWeights, softmax
+from pointsman.router.planning.workflows.ranking import Described, RankWeights
 
 LINES = (1, 2, 3)
 SURE = 0.8
@@ -18,13 +18,19 @@ SURE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Top-1 by lines said; of whole situations: mean probability, and how sure matches do; none: see `none_of`."""
+    """top: share of right first workflows by lines said; the rest is of whole situations.
+
+    probability: of the first workflow, mean. sure: share with at least SURE; sure_right: of those right. none: share
+    where "none" is most probable although the workflow is there; none_right: where it is not there; sure_wrong:
+    share with at least SURE for another one then.
+    """
 
     top: Mapping[int, float]
     probability: float
-    sure_share: float
+    sure: float
     sure_right: float
     none: float
+    none_right: float
     sure_wrong: float
 
 
@@ -40,19 +46,27 @@ def ranked(rows: Sequence[Row], training: Sequence[int], held: Sequence[int]) ->
     asked = [r for r in rows if r.right in set(held)]
     top = {n: _mean(_is_first(r, weights) for r in asked if r.lines == n) for n in LINES}
     whole = [r for r in asked if r.lines == max(LINES)]
-    shares = [softmax(_scores(r, weights)) for r in whole]
+    shares = [weights.shares(r.features, r.sentences) for r in whole]
     sure = [
-        int(s.argmax()) == r.right for r, s in zip(whole, shares, strict=True) if s.max() >= SURE
+        int(s[:-1].argmax()) == r.right
+        for r, s in zip(whole, shares, strict=True)
+        if s[:-1].max() >= SURE
     ]
-    without = [softmax(_scores(r, weights, without=r.right)) for r in whole]
+    without = [_without(r, weights) for r in whole]
     return Ranked(
         top,
         _mean(float(s[:-1].max()) for s in shares),
         len(sure) / len(whole),
         _mean(float(s) for s in sure),
+        _mean(float(s.argmax() == len(s) - 1) for s in shares),
         _mean(float(s.argmax() == len(s) - 1) for s in without),
         _mean(float(s[:-1].max() >= SURE) for s in without),
     )
+
+
+def _without(row: Row, weights: RankWeights) -> np.ndarray:
+    """Probabilities when the right workflow is not in the library."""
+    return weights.shares(np.delete(row.features, row.right, axis=0), row.sentences)
 
 
 def first_of(row: Row, weights: RankWeights) -> int:
@@ -62,13 +76,6 @@ def first_of(row: Row, weights: RankWeights) -> int:
 
 def _is_first(row: Row, weights: RankWeights) -> float:
     return float(first_of(row, weights) == row.right)
-
-
-def _scores(row: Row, weights: RankWeights, without: int | None = None) -> np.ndarray:
-    scores = np.append(row.features @ weights.weights, weights.none)
-    if without is not None:
-        scores[without] = -np.inf
-    return scores
 
 
 def baselines(

@@ -100,11 +100,9 @@ def _form(text: str, file: str) -> WorkflowIn:
 
 def _workflow(form: WorkflowIn, text: str, file: str, known: Mapping[str, Composed]) -> Workflow:
     try:
-        own = Composed(form.plan, form.parameters)
-        whole = composed(form.name, own, known)
-        checked = _with_lists(whole)
-        PlanIn.model_validate(checked)
-        plan = parse_plan(checked)
+        PlanIn.model_validate(_standing_in(form.plan))
+        whole = composed(form.name, Composed(form.plan, form.parameters), known)
+        plan = parse_plan(_standing_in(whole))
         actions = None if form.actions is None else parse_actions(form.actions)
     except ValidationError as error:
         raise BadFile(file, _first(error, text, ("plan",))) from error
@@ -134,18 +132,26 @@ def _workflow(form: WorkflowIn, text: str, file: str, known: Mapping[str, Compos
     )
 
 
-def _with_lists(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """With an empty list where a loop goes over a parameter: the form of a plan has no place for one."""
+def _standing_in(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan as a plan's form knows it: inner workflows as tasks, an empty list for a loop over a parameter."""
     tasks = plan.get("tasks")
     if not isinstance(tasks, list):
         return dict(plan)
-    made: list[Any] = []
-    for task in tasks:
-        loop = task.get("for_each") if isinstance(task, Mapping) else None
-        over = loop.get("over") if isinstance(loop, Mapping) else None
-        is_parameter = isinstance(over, Mapping) and set(over) == {"$param"}
-        made.append({**task, "for_each": {**(loop or {}), "over": []}} if is_parameter else task)
-    return {**plan, "tasks": made}
+    return {**plan, "tasks": [_task_standing_in(t) for t in tasks]}
+
+
+def _task_standing_in(task: Any) -> Any:
+    if not isinstance(task, Mapping):
+        return task
+    made = dict(task)
+    if "workflow" in made:
+        made = {k: v for k, v in made.items() if k not in ("workflow", "parameters")}
+        made["capability"] = str(task["workflow"])
+    loop = made.get("for_each")
+    over = loop.get("over") if isinstance(loop, Mapping) else None
+    if isinstance(loop, Mapping) and isinstance(over, Mapping) and set(over) == {"$param"}:
+        made["for_each"] = {**loop, "over": []}
+    return made
 
 
 def _check_actions(plan: Plan, actions: ActionPlan, text: str, file: str) -> None:

@@ -2,6 +2,9 @@
 
 A workflow wins only when the request is near to one of its examples, says nothing that the workflow does not
 speak of, and fills its parameters. Everything else is left to the planners after it.
+
+A workflow with an expected action plan is a procedure: people tell what happened to them, in words that nobody
+foresaw, so it is matched by meaning alone, with a calibrated probability (`workflows.ranking`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +28,15 @@ from pointsman.router.planning.base import (
 from pointsman.router.planning.mentions import Mentions, find_mentions
 from pointsman.router.planning.retrieval import masked, stems
 from pointsman.router.planning.workflows.action_plan import ActionPlan
+from pointsman.router.planning.workflows.ranking import Described, WorkflowRanker, load_weights
 from pointsman.router.values import FileProfile, Schema
 
 NEAR = 0.7
 """Cosine to the nearest example under which a request is not for the workflow."""
 WHOLE = 0.5
 """Share of an example's content words that a request must have: "which are negative" asks for a part."""
+MEANT = 0.7
+"""Probability from which a procedure is taken to be meant."""
 NO_WORKFLOW = Refusal("no workflow of the library is meant")
 
 
@@ -63,6 +69,9 @@ class WorkflowPlanner:
         self._workflows = tuple(workflows)
         self._lines = [(i, masked(e)) for i, w in enumerate(workflows) for e in w.examples]
         self._vectors: Vectors | None = None
+        self._procedures = {w.name: w for w in workflows if w.actions is not None}
+        known = [Described(w.name, w.title, w.examples) for w in self._procedures.values()]
+        self._ranker = WorkflowRanker(embedder, known, load_weights()) if known else None
 
     async def plan(self, request: Request, catalog: Catalog) -> Proposal:
         if not self._lines or not request.text.strip() or len(request.text) > 1_000:
@@ -76,7 +85,23 @@ class WorkflowPlanner:
             plan = await self._filled(workflow, request, catalog)
             if plan is not None:
                 return Proposal(plan, min(1.0, 0.6 + 0.4 * near), tuple(considered))
-        return Proposal(NO_WORKFLOW, 0.0, tuple(considered[:3]))
+        return await self._procedure(request, catalog) or Proposal(
+            NO_WORKFLOW, 0.0, tuple(considered[:3])
+        )
+
+    async def _procedure(self, request: Request, catalog: Catalog) -> Proposal | None:
+        """The procedure that is meant, if one is; its probability is the confidence."""
+        if self._ranker is None:
+            return None
+        ranked = await self._ranker.rank(request.text)
+        first = ranked[0]
+        if first.probability < MEANT:
+            return None
+        plan = await self._filled(self._procedures[first.name], request, catalog)
+        if plan is None:
+            return None
+        considered = [Considered(f"workflow:{m.name}", round(m.probability, 3)) for m in ranked[:3]]
+        return Proposal(plan, first.probability, tuple(considered))
 
     async def _nearest(self, text: str) -> list[tuple[int, float]]:
         """Workflows with the cosine of their nearest example, nearest first."""

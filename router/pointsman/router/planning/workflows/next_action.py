@@ -257,3 +257,4 @@ def save_networks(networks: Mapping[Context, Network], path: Path) -> None:
         for part in PARTS
     }
     save_file(held, path)
+    path.chmod(0o644)

@@ -2,8 +2,9 @@
 
 Three things are looked at, none of which knows a workflow by name: the cosine to its whole text, the mean cosine
 to its examples, and the words that both share. They are weighed by a small log-linear model (a conditional logit
-with an outside option, McFadden 1974) whose four numbers were learned on ABCD's sub-flows, a library that this
-model never sees again; where the right workflow was taken out of the library, "none" was the answer to learn.
+with an outside option, McFadden 1974) whose five numbers were learned on ABCD's sub-flows; where the right
+workflow was taken out of the library, "none" was the answer to learn. The more sentences a request has, the surer
+the model is: their mean says more.
 """
 
 import math
@@ -42,10 +43,19 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class RankWeights:
-    """weights: [3] float32, of `FEATURES`; none: the score of "no workflow of the library"."""
+    """weights: [3] float32, of `FEATURES`; none: the score of "no workflow of the library".
+
+    sureness: the power of the number of sentences that all scores are multiplied by.
+    """
 
     weights: NDArray[np.float32]
     none: float
+    sureness: float = 0.0
+
+    def shares(self, features: Features, sentences: int) -> NDArray[np.float64]:
+        """Probabilities [n workflows + 1] of [n workflows, 3] features, the last of none."""
+        scores = np.append(features @ self.weights, self.none)
+        return softmax(scores * sentences**self.sureness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +93,19 @@ class WorkflowRanker:
         """
         if not self._library:
             return []
-        scores = (await self.features(text)) @ self._weights.weights
-        shares = softmax(np.append(scores, self._weights.none))
+        shares = self._weights.shares(await self.features(text), len(sentences(text)))
         found = [Match(d.name, float(s)) for d, s in zip(self._library, shares, strict=False)]
         return sorted(found, key=lambda m: -m.probability)
 
     async def features(self, text: str) -> Features:
         """[n workflows, 3] float32, each 0..1 or nearly so, in the order of `FEATURES`."""
         known = await self._read()
-        said = masked(text)
-        lines = [s for s in SENTENCE.split(said) if s.strip()] or [said]
-        vectors = await self._embedder.embed(lines)
+        vectors = await self._embedder.embed(sentences(text))
         whole = (known.texts @ vectors.T).mean(axis=1)
         near = (known.examples @ vectors.T).mean(axis=1)
         counts = np.maximum(1, np.bincount(known.owner, minlength=len(self._library)))
         examples = np.bincount(known.owner, near, minlength=len(self._library)) / counts
-        asked = stems(said)
+        asked = stems(masked(text))
         words = [shared(asked, s, known.rarity) for s in known.stems]
         return np.stack([whole, examples, np.array(words)], axis=1).astype(np.float32)
 
@@ -116,6 +123,12 @@ class WorkflowRanker:
                 rarity_of(said),
             )
         return self._known
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a request, masked; at least one."""
+    said = masked(text)
+    return [s for s in SENTENCE.split(said) if s.strip()] or [said]
 
 
 def rarity_of(texts: Sequence[frozenset[str]]) -> dict[str, float]:
@@ -146,9 +159,12 @@ def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 def load_weights(path: Path = WEIGHTS) -> RankWeights:
     """Raises OSError, SafetensorError."""
     held = load_file(path)
-    return RankWeights(held["weights"], float(held["none"][0]))
+    return RankWeights(held["weights"], float(held["none"][0]), float(held["sureness"][0]))
 
 
 def save_weights(found: RankWeights, path: Path) -> None:
     """As safetensors."""
-    save_file({"weights": found.weights, "none": np.array([found.none], np.float32)}, path)
+    single = {"none": found.none, "sureness": found.sureness}
+    held = {name: np.array([value], np.float32) for name, value in single.items()}
+    save_file({"weights": found.weights, **held}, path)
+    path.chmod(0o644)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from pointsman.router.errors import BadExample, PlanError
-from pointsman.router.plan import Plan, order, parse_plan
+from pointsman.router.plan import Plan, TaskId, order, parse_plan
 from pointsman.router.planning.base import Vectors
 from pointsman.router.planning.retrieval import masked
 from pointsman.router.planning.workflows.action_plan import ActionPlan, parse_actions, to_form
@@ -170,16 +170,18 @@ def _actions(plans: Sequence[Plan], chosen: Plan) -> dict[str, object]:
 
 
 def traces(plan: Plan) -> list[Trace]:
-    """Orders in which the plan's tasks may be done, some of them: each ready task comes first once."""
+    """Orders in which the plan's tasks may be done, some of them: of tasks side by side each comes first once."""
     inputs = {t.id: set(t.inputs()) for t in plan.tasks}
     names = {t.id: t.capability for t in plan.tasks}
     found: dict[Trace, None] = {}
     for turn in range(ORDERS):
-        done: list[str] = []
+        done: list[TaskId] = []
         while len(done) < len(inputs):
-            ready = [i for i in inputs if i not in done and inputs[i] <= set(done)]
-            done.append(ready[turn % len(ready)] if turn % 2 else ready[-1 - turn % len(ready)])
-        found[tuple(names[i] for i in done)] = None  # type: ignore[index]
+            ready = [i for i in inputs if i not in done and inputs[i].issubset(done)]
+            if turn % 2:
+                ready.reverse()
+            done.append(ready[turn // 2 % len(ready)])
+        found[tuple(names[i] for i in done)] = None
     return list(found)
 
 

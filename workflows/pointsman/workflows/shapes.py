@@ -48,11 +48,11 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 def signatures(requests: Sequence[str]) -> list[str]:
-    """Content words that at least half of the requests have, in the order of the first request that has them."""
+    """Content words that more than half of the requests have, in the order of the first request that has them."""
     said = [list(dict.fromkeys(_content(r))) for r in requests]
     counts = Counter(w for words in said for w in words)
     often = list(dict.fromkeys(w for words in said for w in words))
-    return [w for w in often if counts[w] * 2 >= len(requests)]
+    return [w for w in often if counts[w] * 2 > len(requests)]
 
 
 def _content(request: str) -> list[str]:

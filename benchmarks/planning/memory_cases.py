@@ -46,7 +46,7 @@ def _profile(name: str, about: Any) -> FileProfile:
     columns = tuple(
         Column(n, cast(ColumnType, "text" if isinstance(t, list) else t)) for n, t in about.items()
     )
-    return FileProfile(ref, "table", columns, 100, samples)
+    return FileProfile(ref, "table", columns, 100, samples, tuple(samples))
 
 
 def _plan(tasks: Any, given: Mapping[str, Any], files: Mapping[str, FileProfile]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Two requests side by side: which constant of the new one stands where one of the remembered one stood."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -19,6 +20,13 @@ PLACES = frozenset(
     "from to until till since into between and by with for of in on at as than".split()
 )
 """Words that tell which of two constants is which: from one, to the other."""
+
+
+TURNS = frozenset("and then but or also afterwards".split())
+"""Words with which a request goes on to something else."""
+PHRASES = frozenset("for in of to with from that which where by grouped sorted compared as".split())
+"""Words with which it says more of the same; in a clause they may well stand."""
+CLAUSE = 4
 
 
 class Mismatch(PlanError):
@@ -42,6 +50,15 @@ class Alignment:
 
     fillers: tuple[Filler, ...]
     form: Form
+
+    def spans(self, remembered: Remembered) -> list[tuple[int, int]]:
+        """Where the words stand in the text that fill slots of words."""
+        tokens = self.form.tokens
+        return [
+            (tokens[f.tokens[0]].start, tokens[f.tokens[1]].end)
+            for f, s in zip(self.fillers, remembered.slots, strict=True)
+            if s.kind == "words"
+        ]
 
     def left(self) -> list[str]:
         """Words of the new request that fill no slot."""
@@ -144,6 +161,8 @@ def _words(remembered: Remembered, slot: Slot, form: Form) -> Filler:
         raise Mismatch("it is not clear which of its words take the place of the remembered ones")
     first, last = span
     said = form.text[form.tokens[first].start : form.tokens[last].end]
+    if _says_more(said, str(slot.value or "")):
+        raise Mismatch(f"{said!r} says more than the remembered words in its place")
     return Filler(said, said, span)
 
 
@@ -172,6 +191,15 @@ def _the_same(slot: Slot, tokens: Sequence[Token]) -> tuple[int, int] | None:
         if words[i : i + len(wanted)] == wanted
     ]
     return found[0] if len(found) == 1 else None
+
+
+def _says_more(new: str, old: str) -> bool:
+    """Whether words go on to something else where the remembered ones did not."""
+    now, then = set(new.lower().split()), set(old.lower().split())
+    if re.search(r"[,;:.!?]\s", new) and not re.search(r"[,;:.!?]\s", old):
+        return True
+    more = TURNS if len(then) >= CLAUSE else TURNS | PHRASES
+    return bool((now & more) - then)
 
 
 def _may_be(words: Sequence[str]) -> bool:

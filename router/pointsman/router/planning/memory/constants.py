@@ -11,7 +11,9 @@ from pointsman.router.planning.arguments.moments import Moment, moment_of, momen
 from pointsman.router.planning.mentions import Mentions, find_mentions
 from pointsman.router.values import FileProfile, Json
 
-Kind = Literal["file", "url", "quote", "email", "moment", "amount", "column", "items", "body"]
+Kind = Literal[
+    "file", "url", "quote", "email", "moment", "amount", "column", "cell", "items", "body"
+]
 
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:\.\d+)?|_+")
@@ -37,10 +39,14 @@ SHOWN: dict[str, str] = {
     "moment": "the date",
     "amount": "7",
     "column": "the column",
+    "cell": "the value",
     "items": "the list",
     "body": "the text",
 }
 """How a constant stands in the line that is embedded."""
+SOMETHING = "something"
+"""How words stand in it that a plan takes over."""
+LONGEST_CELL = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,15 @@ class Form:
     constants: tuple[Constant, ...]
     tokens: tuple[Token, ...]
 
-    def line(self) -> str:
-        """The text as it is embedded: every constant stands for all of its kind."""
+    def line(self, spans: Sequence[tuple[int, int]] = ()) -> str:
+        """The text as it is embedded: every constant stands for all of its kind, and so do words that a
+        plan takes over. spans: of those words.
+        """
         made, at = "", 0
-        for constant in self.constants:
-            made += self.text[at : constant.start] + SHOWN[constant.kind]
-            at = constant.end
+        places = [(c.start, c.end, SHOWN[c.kind]) for c in self.constants]
+        for start, end, shown in sorted([*places, *((s, e, SOMETHING) for s, e in spans)]):
+            made += self.text[at:start] + shown
+            at = end
         return " ".join((made + self.text[at:]).split())
 
     def years_as_numbers(self) -> "Form":
@@ -111,14 +120,13 @@ def form_of(text: str, files: Sequence[FileProfile], now: datetime) -> Form:
     _mentioned(found, mentions)
     for match in EMAIL.finditer(text):
         found.add(Constant("email", match.start(), match.end(), match.group().lower()))
-    for name, start, end in columns_in(text, files):
-        found.add(Constant("column", start, end, name))
+    for column, start, end in columns_in(text, files):
+        found.add(Constant("column", start, end, column))
+    for cell, start, end in cells_in(text, files):
+        found.add(Constant("cell", start, end, cell))
     for moment in moments(text, now):
         constant = _moment(text, moment, now)
-        if (
-            not is_bare_year(constant, text)
-            or YEARS[0] <= int(text[constant.start :][:4]) <= YEARS[1]
-        ):
+        if not is_bare_year(constant, text) or _is_year(constant, text):
             found.add(constant)
     for amount in amounts(text):
         if not (amount.worded and text[amount.start : amount.end].lower() in ("one", "a", "an")):
@@ -126,6 +134,12 @@ def form_of(text: str, files: Sequence[FileProfile], now: datetime) -> Form:
             found.add(Constant("amount", amount.start, amount.end, value, amount.unit))
     constants = tuple(sorted(found.constants, key=lambda c: c.start))
     return Form(text, constants, tokens_of(text, constants))
+
+
+def _is_year(constant: Constant, text: str) -> bool:
+    """Whether four digits may be a year: within YEARS, and no part of a longer number."""
+    inside = re.match(r"[.,]\d", text[constant.end :])
+    return inside is None and YEARS[0] <= int(text[constant.start : constant.end]) <= YEARS[1]
 
 
 def is_bare_year(constant: Constant, text: str) -> bool:
@@ -187,6 +201,22 @@ def columns_in(text: str, files: Sequence[FileProfile]) -> list[tuple[str, int, 
         pattern = rf"(?<![\w.]){spoken}{plural}(?![\w])(?!\.\w)"
         found += [(name, m.start(), m.end()) for m in re.finditer(pattern, text, re.IGNORECASE)]
     return found
+
+
+def cells_in(text: str, files: Sequence[FileProfile]) -> list[tuple[str, int, int]]:
+    """Values of the files' columns of few values that the text names, as (value, start, end), longest first."""
+    values = dict.fromkeys(
+        v
+        for f in files
+        for name in f.complete
+        for v in (f.samples or {}).get(name, ())
+        if isinstance(v, str) and 2 <= len(v) <= LONGEST_CELL
+    )
+    return [
+        (value, m.start(), m.end())
+        for value in sorted(values, key=len, reverse=True)
+        for m in re.finditer(rf"(?<![\w.]){re.escape(value)}(?![\w])(?!\.\w)", text, re.IGNORECASE)
+    ]
 
 
 def tokens_of(text: str, constants: Sequence[Constant]) -> tuple[Token, ...]:

@@ -55,6 +55,8 @@ def _said(form: Any, one: Remembered) -> Any:
         value = one.slots[form["$slot"]].value
         if form["as"] in ENDS:
             return value[ENDS.index(form["as"])]
+        if form["as"] == "negative":
+            return -value
         return (
             value
             if form["as"] == "number"

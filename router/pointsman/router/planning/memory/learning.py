@@ -30,6 +30,8 @@ from pointsman.router.planning.retrieval import STOP, stems
 from pointsman.router.values import FileProfile, Schema
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w]|\.\d)")
+LEADS = frozenset("about with in of for like as by to at on into than".split())
+"""Words before what is taken over, never its first."""
 LONGEST_WORDS = 12
 LONGEST_REQUEST = 2_000
 """Characters of a request beyond which it is no habit but a document."""
@@ -153,6 +155,10 @@ class _Learning:
 
     def _number(self, value: int | float) -> Any:
         found = self._amount(Decimal(str(value)))
+        if found is None and value < 0:  # "45 days before": the sign is the plan's
+            found = self._amount(-Decimal(str(value)))
+            if found is not None:
+                return self._slot(found, "negative")
         if found is None:
             self._withheld(value)
             return value
@@ -335,7 +341,7 @@ class _Learning:
             at=at,
             how=how,
             tokens=tokens,
-            line=self._line(withheld),
+            line=self.form.line(list(self.spans.items())),
             slots=slots,
             plan=plan,
             files=files,
@@ -384,16 +390,6 @@ class _Learning:
                 tokens.append(token.word)
         return tuple(tokens), tuple(slots), places
 
-    def _line(self, withheld: set[int]) -> str:
-        """What is embedded; words that are withheld are left out of it."""
-        spans = [(s, e) for s, e in self.spans.items() if s in withheld]
-        text = self.form.text
-        for start, end in sorted(spans, reverse=True):
-            text = text[:start] + "_" * (end - start) + text[end:]
-        return re.sub(
-            r"_{2,}|(?<!\w)_(?!\w)", "something", Form(text, self.form.constants, ()).line()
-        )
-
 
 def _options(schema: Schema) -> list[Schema]:
     return [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
@@ -428,7 +424,7 @@ def _equal(constant: Constant, value: str) -> str | None:
             except InvalidOperation:
                 return None
             return "digits" if same else None
-        case "column" | "url" | "quote" | "body":
+        case "column" | "cell" | "url" | "quote" | "body":
             return "value" if value == constant.value else None
         case "email":
             return "value" if value.lower() == constant.value else None
@@ -448,7 +444,7 @@ def _spellings(constant: Constant, text: str) -> list[tuple[str, str]]:
     match constant.kind:
         case "moment":
             return [*((day, end) for end, day in _days(constant)), (said, "said")]
-        case "column" | "quote" | "url" | "email":
+        case "column" | "cell" | "quote" | "url" | "email":
             return [(str(constant.value), "value"), (said, "said")]
         case "file" | "amount":
             return [(said, "said")]
@@ -468,7 +464,7 @@ def _carries(words: Sequence[str]) -> bool:
     """Whether words are the subject of a request, and none of those that say what is done with it."""
     if any(w in CLASS_OF or w.startswith("<") for w in words):
         return False
-    return words[0] not in POLITE and any(w not in STOP and w not in POLITE for w in words)
+    return words[0] not in POLITE | LEADS and any(w not in STOP and w not in POLITE for w in words)
 
 
 def _renumbered(value: Any, places: Mapping[int, int]) -> Any:

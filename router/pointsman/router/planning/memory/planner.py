@@ -27,10 +27,10 @@ from pointsman.router.planning.memory.matching import Match, Matcher
 from pointsman.router.planning.memory.remembered import Remembered, Tombstone, digested
 from pointsman.router.planning.memory.words import classes, content
 
-FLOOR = 0.45
+FLOOR = 0.3
 """Cosine under which a remembered request is not looked at."""
 LOOKED_AT = 8
-APPLIES = 0.7
+APPLIES = 0.6
 """Chance from which a remembered plan is offered: none that asks for more was, in development."""
 APART = 0.05
 """When another plan comes as near as this, neither is offered."""

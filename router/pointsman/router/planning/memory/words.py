@@ -93,7 +93,7 @@ POLITE = frozenset(
     tell display print return provide present report state say look here attached attach file files using use help
     quickly quick just now all every each any some there both following plz pls ok okay thing things something
     anything everything only alone per between among row rows record records entries column columns value values make makes turn
-    change put into do does done from""".split()
+    change put into do does done from than so such too very really still yet let's it's what's i'm am up""".split()
 )
 """Words that may be there or not: they change nothing of what is asked."""
 

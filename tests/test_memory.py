@@ -32,7 +32,7 @@ from pointsman.router.planning.retrieval import stems
 from pointsman.router.usage import Usage
 from pointsman.router.workspace import Owner, RunSpec, Workspace, connect
 from pointsman.router.workspace.traces import KEYS, Judgement, MemoryTerms
-from pointsman.router.workspace.tracing import Tracing
+from pointsman.router.workspace.tracing import Tracing, keep_trace, sweep_traces
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 CATALOG = catalog()
@@ -348,7 +348,7 @@ async def held_values(workspace: Traced) -> str:
 
 async def test_a_run_that_ends_leaves_one_trace_with_its_outcome_and_cost(traced: Traced) -> None:
     run = await ran(traced)
-    assert await traced.trace(run)
+    assert await keep_trace(traced, run)
     found = [t async for t in traced.traces.all()]
     assert [(t.run, t.request, t.outcome, t.cost) for t in found] == [(run, TEXT, "whole", 120)]
     line = found[0].to_line()
@@ -365,10 +365,10 @@ async def test_no_result_is_kept(traced: Traced) -> None:
 async def test_a_controller_that_dies_between_end_and_trace_loses_none(traced: Traced) -> None:
     run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
     await traced.traces.due(run)
-    assert await traced.sweep_traces(time.time() + 60) == 0  # it has not ended: nothing yet
+    assert await sweep_traces(traced, time.time() + 60) == 0  # it has not ended: nothing yet
     await Workspace.finish(traced, owner, end())
-    assert await traced.sweep_traces(time.time() + 60) == 1
-    assert await traced.sweep_traces(time.time() + 60) == 0
+    assert await sweep_traces(traced, time.time() + 60) == 1
+    assert await sweep_traces(traced, time.time() + 60) == 0
     assert (await traced.traces.size())["traces"] == 1
 
 
@@ -444,7 +444,7 @@ async def test_a_run_that_is_forgotten_before_it_ends_leaves_no_trace(traced: Tr
     await traced.traces.forget(run)
     await traced.finish(owner, end())
     assert (await traced.traces.size())["traces"] == 0
-    assert await traced.sweep_traces(time.time() + 60) == 0
+    assert await sweep_traces(traced, time.time() + 60) == 0
 
 
 async def test_the_store_is_bounded_and_the_oldest_leave(traced: Traced) -> None:

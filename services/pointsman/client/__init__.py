@@ -20,6 +20,7 @@ from pointsman.client.errors import (
     ServerNotStarted,
     ServerUnreachable,
 )
+from pointsman.client.memory import AsyncMemory, Feedback, Imported, Memory, RememberedPlan
 from pointsman.client.results import (
     Answer,
     Budget,
@@ -40,6 +41,7 @@ __all__ = [
     "Answer",
     "Approval",
     "AsyncClient",
+    "AsyncMemory",
     "BadReply",
     "Budget",
     "Capability",
@@ -51,13 +53,17 @@ __all__ = [
     "Event",
     "Expert",
     "Fault",
+    "Feedback",
     "File",
     "FileUnreadable",
+    "Imported",
     "IncompleteTable",
+    "Memory",
     "Part",
     "Plan",
     "PlanTask",
     "PointsmanClientError",
+    "RememberedPlan",
     "RequestRejected",
     "Run",
     "ServerNotStarted",

@@ -24,6 +24,7 @@ from pointsman.client.errors import (
     ServerUnreachable,
 )
 from pointsman.client.local import LocalServer
+from pointsman.client.memory import AsyncMemory, Feedback
 from pointsman.client.results import (
     Answer,
     Approve,
@@ -70,6 +71,7 @@ class AsyncClient:
         given = url or os.environ.get("POINTSMAN_URL") or None
         self._wire = Connection(given, self._local, idle=idle_timeout)
         self._closed = False
+        self.memory = AsyncMemory(self)
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -315,6 +317,14 @@ class AsyncClient:
         """
         path = f"/v1/runs/{quote(id_of(run), safe='')}/rerun"
         return await self.get(await self._made(path, {"from_task": from_task}))
+
+    async def feedback(self, run: Run | str, *, right: bool, note: str = "") -> Feedback:
+        """Says whether a run's plan was right: a right one is remembered and reused, a wrong one is not
+        used again for the like. Raises RequestRejected while the run goes on.
+        """
+        path = f"/v1/runs/{quote(id_of(run), safe='')}/feedback"
+        body = {"right": right, "note": note}
+        return Feedback.of(await self._open.json("POST", path, safe=True, json=body))
 
     # --- decisions, effects, dead letters ---------------------------------------------------------
 

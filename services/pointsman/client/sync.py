@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pointsman.client.aio import IDLE_SECONDS, AsyncClient, OnEvent
 from pointsman.client.decisions import Approval, DeadLetter, Decision, Effect, Json
 from pointsman.client.errors import BadReply, ClientClosed
+from pointsman.client.memory import Feedback, Memory
 from pointsman.client.results import (
     Answer,
     Approve,
@@ -131,6 +132,7 @@ class Client:
         self._client = AsyncClient(url, start=start, home=home, idle_timeout=idle_timeout)
         self._started: Loop | None = None
         self._closed = False
+        self.memory = Memory(self, self._client.memory)
 
     def __enter__(self) -> "Client":
         return self
@@ -284,6 +286,10 @@ class Client:
     def rerun(self, run: Run | str, *, from_task: str | None = None) -> Run:
         """The plan of a run that has ended once more, as a new run: from a task on, else from what failed."""
         return self._loop.call(self._client.rerun(run, from_task=from_task))
+
+    def feedback(self, run: Run | str, *, right: bool, note: str = "") -> Feedback:
+        """Says whether a run's plan was right: a right one is remembered, a wrong one not used again."""
+        return self._loop.call(self._client.feedback(run, right=right, note=note))
 
     def approvals(self, run: Run | str) -> tuple[Approval, ...]:
         """All that was asked of people in a run, what is pending first."""

@@ -49,39 +49,42 @@ class Tracing(Watching, Owning):
         await super().finish(owner, event)
         if keeping:
             try:
-                await self.trace(owner.run)
+                await keep_trace(self, owner.run)
             except WorkspaceUnavailable as error:
                 log.warning("the trace of run %s is kept later: %s", owner.run, error)
 
-    async def trace(self, run: str) -> bool:
-        """Keeps the trace of a run that has ended, once; False when it leaves none (yet)."""
-        try:
-            record = await self.run(run)
-        except RunNotFound:
-            await self.traces.not_due(run)
-            return False
-        if record.status not in OVER:
-            return False
-        if record.dry_run:
-            await self.traces.not_due(run)
-            return False
-        with redis_errors("memory"):
-            statuses = pairs(await self._calls("HGETALL", keys.part(run, "status")))
-        trace = trace_of(record, statuses, await self.catalog(), self.traces.terms)
-        source = str((record.plan or {}).get("source", ""))
-        used = source.removeprefix(SOURCE) if source.startswith(SOURCE) else ""
-        return await self.traces.keep(trace, used=used)
 
-    async def sweep_traces(self, now: float) -> int:
-        """Keeps the traces of runs whose controller died between their end and their trace.
+async def keep_trace(workspace: Watching, run: str) -> bool:
+    """Keeps the trace of a run that has ended, once; False when it leaves none (yet)."""
+    traces = workspace.traces
+    try:
+        record = await workspace.run(run)
+    except RunNotFound:
+        await traces.not_due(run)
+        return False
+    if record.status not in OVER:
+        return False
+    if record.dry_run:
+        await traces.not_due(run)
+        return False
+    with redis_errors("memory"):
+        statuses = pairs(await workspace._calls("HGETALL", keys.part(run, "status")))
+    trace = trace_of(record, statuses, await workspace.catalog(), traces.terms)
+    source = str((record.plan or {}).get("source", ""))
+    used = source.removeprefix(SOURCE) if source.startswith(SOURCE) else ""
+    return await traces.keep(trace, used=used)
 
-        now: seconds since the epoch.
-        """
-        kept = 0
-        for run in await self.traces.overdue(now):
-            kept += await self.trace(run)
-            await asyncio.sleep(0)
-        return kept
+
+async def sweep_traces(workspace: Watching, now: float) -> int:
+    """Keeps the traces of runs whose controller died between their end and their trace.
+
+    now: seconds since the epoch.
+    """
+    kept = 0
+    for run in await workspace.traces.overdue(now):
+        kept += await keep_trace(workspace, run)
+        await asyncio.sleep(0)
+    return kept
 
 
 def trace_of(

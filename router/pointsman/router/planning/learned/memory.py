@@ -121,7 +121,7 @@ class PlanMemory:
         mixed = (cosines + WORDS * shared) / (1 + WORDS)
         if left_out is not None:
             cosines, mixed = cosines.copy(), mixed.copy()
-            cosines[left_out] = mixed[left_out] = -1
+            cosines[left_out] = mixed[left_out] = -np.inf
         return self._counted(ridge, wide, cosines, mixed, left_out)
 
     def _counted(
@@ -187,8 +187,11 @@ def _before(places: NDArray[np.int16], weights: Floats) -> Floats:
 
 
 def _nearest(likeness: Floats, count: int, heat: float) -> tuple[NDArray[np.int64], Floats]:
-    """Rows of the nearest, nearest first, and their weights: a softmax of the likeness over `heat`."""
-    count = min(count, len(likeness))
+    """Rows of the nearest, nearest first, and their weights: a softmax of the likeness over `heat`.
+
+    Rows that are infinitely far are none.
+    """
+    count = min(count, int(np.isfinite(likeness).sum()))
     if not count:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
     rows = np.argpartition(-likeness, count - 1)[:count]

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pointsman.router.planning.learned.features import CONTEXT, Scene
+from pointsman.router.planning.learned.features import CONTEXT, WHOLE, Scene
 from pointsman.router.planning.learned.heads import FIELDS, WIDTHS, Weights
-from pointsman.router.planning.learned.subsets import sets_of
+from pointsman.router.planning.learned.subsets import LARGEST, sets_of
 
 Floats = NDArray[np.float32]
 HIDDEN = {"unary": 32, "joint": 12, "whole": 16}
@@ -72,9 +72,13 @@ class Net(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class _Stack:
-    """Examples with the same number of candidates, as tensors. target: row of the right set, or -1."""
+    """Examples with the same number of candidates, as tensors. both: [sets, k * k], 1 where a set has both.
+
+    target: row of the right set, or -1. worth: F1 of each set, [examples, sets].
+    """
 
     members: Tensor
+    both: Tensor
     by_size: Tensor
     unary: Tensor
     joint: Tensor
@@ -126,6 +130,7 @@ def _stack(count: int, group: list[Example]) -> _Stack:
     target = np.where(exact.any(1), exact.argmax(1), -1)
     return _Stack(
         torch.from_numpy(sets.members),
+        torch.from_numpy(sets.members[:, :, None] * sets.members[:, None]).flatten(1),
         torch.from_numpy(sets.by_size),
         torch.from_numpy(np.stack([e.scene.unary for e in group])),
         torch.from_numpy(np.stack([e.scene.joint for e in group])),
@@ -189,9 +194,19 @@ def _scores(nets: dict[str, Net], stack: _Stack, rows: Tensor, dropout: float) -
     alone = nets["unary"](stack.unary[rows], dropout)
     pairs = nets["joint"](stack.joint[rows], 0.0)
     pairs = pairs * (1 - torch.eye(pairs.shape[-1]))
-    made = alone @ stack.members.T
-    made = made + 0.5 * torch.einsum("sa,bac,sc->bs", stack.members, pairs, stack.members)
-    score: Tensor = made + nets["whole"](_wholes(stack, rows), 0.0)
+    made = alone @ stack.members.T + 0.5 * pairs.flatten(1) @ stack.both.T
+    score: Tensor = made + _whole_scores(nets["whole"], stack, rows)
+    return score
+
+
+def _whole_scores(net: Net, stack: _Stack, rows: Tensor) -> Tensor:
+    """What the network gives for heads.wholes, without laying out what is the same in many rows."""
+    weights = net.first.weight * net.scale
+    own, size, context = weights.split((WHOLE, LARGEST, len(CONTEXT)), 1)
+    asked = stack.unary[rows, 0, -len(CONTEXT) :]
+    fixed = stack.by_size @ size.T + net.first.bias - weights @ net.shift
+    hidden = stack.whole[rows] @ own.T + fixed + (asked @ context.T)[:, None]
+    score: Tensor = net.second(torch.relu(hidden))[..., 0]
     return score
 
 

@@ -33,6 +33,8 @@ export const createRun = (spec) => post("/v1/runs", { ...spec, timezone: -new Da
 export const cancelRun = (id) => post(`/v1/runs/${part(id)}/cancel`, { reason: "stopped on the page" });
 export const decide = (run, approval, body) => post(`/v1/runs/${part(run)}/approvals/${part(approval)}`, body);
 export const rerun = (run, task) => post(`/v1/runs/${part(run)}/rerun`, { from_task: task });
+export const feedback = (run, right) => post(`/v1/runs/${part(run)}/feedback`, { right, by: "page" });
+export const getFeedback = (run) => call(`/v1/runs/${part(run)}/feedback`);
 export const getRun = (id) => call(`/v1/runs/${part(id)}`);
 export const listRuns = (before) => call(`/v1/runs?limit=40${before ? `&before=${part(before)}` : ""}`);
 export const runsOf = (thread) => call(`/v1/runs?limit=200&thread=${part(thread)}`);

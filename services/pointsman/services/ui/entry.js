@@ -3,6 +3,7 @@
 import { h, replace, seconds, money, count, stateIcon, stateName } from "./dom.js";
 import { answerView } from "./answer.js";
 import { Approvals } from "./approvals.js";
+import { Verdict } from "./verdict.js";
 import { isOver, progress, statusLine } from "./run.js";
 
 export class Entry {
@@ -79,7 +80,8 @@ export class Entry {
     return h("div", { class: "after" },
       answer.text || run.text ? copy : null,
       h("button", { type: "button", class: "tool", click: () => this.acts.retry(run) }, run.status === "done" ? "Run again" : "Retry"),
-      h("button", { type: "button", class: "tool phone", click: () => this.acts.show(this, true) }, "Plan"));
+      h("button", { type: "button", class: "tool phone", click: () => this.acts.show(this, true) }, "Plan"),
+      run.id && run.plan && !run.dryRun && ["done", "failed"].includes(run.status) ? new Verdict(run).element : null);
   }
 }
 

@@ -21,7 +21,7 @@ from pointsman.router.planning.workflows.next_action import Actions, Chooser, Co
 
 REFUSALS = 3
 LONGEST = 15
-REPEATS = 20
+REPEATS = 10
 """Dialogues of each situation, with other errors each time."""
 Decide: TypeAlias = Callable[[tuple[int, ...], int, frozenset[int]], int]
 """History, proposal and what was refused in this step, to an action."""

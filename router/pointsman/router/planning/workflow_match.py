@@ -35,7 +35,7 @@ NEAR = 0.7
 """Cosine to the nearest example under which a request is not for the workflow."""
 WHOLE = 0.5
 """Share of an example's content words that a request must have: "which are negative" asks for a part."""
-MEANT = 0.7
+MEANT = 0.6
 """Probability from which a procedure is taken to be meant."""
 NO_WORKFLOW = Refusal("no workflow of the library is meant")
 

@@ -173,7 +173,9 @@ class Chooser:
         return np.asarray(np.pad(shares, ((0, 0), (0, 1))), np.float32)
 
     def _cosines(self, vector: Vectors) -> Floats:
-        return np.append(self.actions.vectors @ vector, 0.0).astype(np.float32)
+        """Of every action, as the difference to their mean: how near texts are in general is no sign."""
+        cosines = self.actions.vectors @ vector
+        return np.append(cosines - cosines.mean(), 0.0).astype(np.float32)
 
     def _followers(self, moment: Moment, weights: Floats) -> Floats:
         """How often something like each action followed something like the last one; sums to at most 1."""

@@ -31,7 +31,7 @@ from pointsman.router.planning.memory.remembered import digested
 from pointsman.router.planning.retrieval import stems
 from pointsman.router.usage import Usage
 from pointsman.router.workspace import Owner, RunSpec, Workspace, connect
-from pointsman.router.workspace.traces import KEYS, Judgement, MemoryTerms
+from pointsman.router.workspace.traces import KEYS, Judgement, MemoryTerms, Traces
 from pointsman.router.workspace.tracing import Tracing, keep_trace, sweep_traces
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -391,7 +391,8 @@ async def test_what_a_person_confirms_is_reused_with_its_vectors_kept(traced: Tr
         assert isinstance(found.outcome, Plan)
         assert found.outcome.source == f"memory:{run}"
     first = embedder.asked
-    await MemoryPlanner(embedder, traced.traces).plan(asked, await traced.catalog())
+    another = Traces(traced._calls, MemoryTerms())
+    await MemoryPlanner(embedder, another).plan(asked, await traced.catalog())
     assert embedder.asked == first + 2  # the request and a probe: the vector came from the store
 
 

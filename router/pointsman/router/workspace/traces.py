@@ -5,11 +5,12 @@ store is bounded in count and in bytes: of traces the oldest leave first, of rem
 for the longest. A trace is kept under its run's id: to keep it twice changes nothing.
 """
 
+import asyncio
 import base64
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pointsman.router.planning.base import Embedder, Vectors
+from pointsman.router.planning.base import Embedder
 from pointsman.router.planning.memory.planner import BATCH, Recollection
 from pointsman.router.planning.memory.remembered import Remembered, Tombstone, digested
 from pointsman.router.planning.memory.words import classes, content
@@ -145,11 +146,15 @@ class Kept:
 
 
 class Traces:
-    """The store. One instance may serve many; it holds nothing but a connection."""
+    """The store. One instance may serve many. What it read of remembered plans it keeps until it reads again,
+    so that a change costs only what has changed.
+    """
 
     def __init__(self, calls: Calls, terms: MemoryTerms | None = None) -> None:
         self.terms = terms or MemoryTerms(mode="off")
         self._calls = calls
+        self._known: dict[str, tuple[str, Remembered, np.ndarray]] = {}
+        self._reading = asyncio.Lock()
         folder = files("pointsman.router.workspace") / "lua" / "memory"
         common = (folder / "common.lua").read_text("utf-8")
         self._scripts = {n: lua(common + (folder / f"{n}.lua").read_text("utf-8")) for n in NAMES}
@@ -304,38 +309,43 @@ class Traces:
 
     async def recollect(self, embedder: Embedder) -> Recollection:
         """All remembered plans with their vectors; those that are missing are made now and kept."""
-        version = await self.version()
-        plans = pairs(await self._ask("HGETALL", KEY["plans"]))
-        kept = pairs(await self._ask("HGETALL", KEY["vectors"]))
-        tombs = pairs(await self._ask("HGETALL", KEY["tombs"]))
-        found = tuple(Remembered.from_json(json.loads(text)) for text in plans.values())
-        vectors = await self._vectors(found, kept, embedder)
-        return Recollection(
-            version,
-            found,
-            vectors,
-            tuple(Tombstone.from_json(json.loads(t.partition("|")[2])) for t in tombs.values()),
-            _record(pairs(await self._ask("HGETALL", KEY["record"]))),
-            await self._secret() if tombs else "",
-        )
+        async with self._reading:
+            version = await self.version()
+            plans = pairs(await self._ask("HGETALL", KEY["plans"]))
+            tombs = pairs(await self._ask("HGETALL", KEY["tombs"]))
+            await self._read(plans, embedder)
+            record = _record(pairs(await self._ask("HGETALL", KEY["record"])))
+            rows = [vector for _, _, vector in self._known.values()]
+            return Recollection(
+                version,
+                tuple(one for _, one, _ in self._known.values()),
+                np.stack(rows) if rows else np.zeros((0, embedder.dim), np.float32),
+                tuple(Tombstone.from_json(json.loads(t.partition("|")[2])) for t in tombs.values()),
+                record,
+                await self._secret() if tombs else "",
+            )
 
-    async def _vectors(
-        self, found: Sequence[Remembered], kept: Mapping[str, str], embedder: Embedder
-    ) -> Vectors:
-        """[len(found), dim] float32, in their order."""
-        mark = await _mark(embedder)
-        known = {k: _read(v, mark) for k, v in kept.items()}
-        missing = [p for p in found if known.get(p.key) is None]
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            made = await embedder.embed([p.line for p in batch])
-            flat: list[str] = []
-            for one, vector in zip(batch, made, strict=True):
-                known[one.key] = vector
-                flat += [one.key, _written(vector, mark)]
-            await self._run("vector", *flat)
-        rows = [row for p in found if (row := known[p.key]) is not None]
-        return np.stack(rows) if rows else np.zeros((0, embedder.dim), np.float32)
+    async def _read(self, plans: Mapping[str, str], embedder: Embedder) -> None:
+        """Brings what is known up to `plans`, the JSON of each by its key."""
+        same = {k: v for k, v in self._known.items() if plans.get(k) == v[0]}
+        new = {k: text for k, text in plans.items() if k not in same}
+        mark = await _mark(embedder) if new else ""
+        keys = list(new)
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            found = {k: Remembered.from_json(json.loads(new[k])) for k in batch}
+            kept = await self._ask("HMGET", KEY["vectors"], *batch)
+            vectors = {k: _vector(text, mark) for k, text in zip(batch, kept, strict=True)}
+            missing = [k for k in batch if vectors[k] is None]
+            if missing:
+                made = await embedder.embed([found[k].line for k in missing])
+                vectors.update(zip(missing, made, strict=True))
+                written = [(k, _written(v, mark)) for k, v in zip(missing, made, strict=True)]
+                await self._run("vector", *(part for pair in written for part in pair))
+            for key, vector in vectors.items():
+                if vector is not None:
+                    same[key] = (new[key], found[key], vector)
+        self._known = same
 
 
 def _as(one: Remembered | None, how: Literal["agreed", "confirmed"]) -> str:
@@ -367,8 +377,9 @@ def _written(vector: np.ndarray, mark: str) -> str:
     return f"{mark}|{base64.b64encode(vector.astype(np.float16).tobytes()).decode()}"
 
 
-def _read(text: str, mark: str) -> np.ndarray | None:
-    head, _, body = text.partition("|")
+def _vector(text: str | None, mark: str) -> np.ndarray | None:
+    """A vector that was kept; None when there is none, or it is another encoder's."""
+    head, _, body = (text or "").partition("|")
     if head != mark:
         return None
     return np.frombuffer(base64.b64decode(body), np.float16).astype(np.float32)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from pointsman.router.catalog import Catalog
@@ -25,13 +25,12 @@ from pointsman.router.planning.memory.remembered import (
     digest_of,
     shape_of,
 )
-from pointsman.router.planning.memory.words import CLASS_OF, POLITE, classes, content
-from pointsman.router.planning.retrieval import STOP, stems
+from pointsman.router.planning.memory.spelling import bare, carries, equal, same, spellings
+from pointsman.router.planning.memory.words import classes, content
+from pointsman.router.planning.retrieval import stems
 from pointsman.router.values import FileProfile, Schema
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w]|\.\d)")
-LEADS = frozenset("about with in of for like as by to at on into than".split())
-"""Words before what is taken over, never its first."""
 LONGEST_WORDS = 12
 LONGEST_REQUEST = 2_000
 """Characters of a request beyond which it is no habit but a document."""
@@ -174,11 +173,11 @@ class _Learning:
     def _string(self, value: str) -> Any:
         if not value.strip():
             return value
-        if _bare(value) == _bare(self.form.text) and len(self.form.tokens) > 1:
+        if bare(value) == bare(self.form.text) and len(self.form.tokens) > 1:
             self._whole()
             return {"$whole": 0}
         for constant in self.form.constants:
-            how = _equal(constant, value)
+            how = equal(constant, value)
             if how is not None:
                 return self._slot(constant, how)
         if value in self._names:
@@ -217,7 +216,7 @@ class _Learning:
                 found.append((start, end, constant, how))
 
         for constant in sorted(self.form.constants, key=lambda c: c.start - c.end):
-            for written, how in _spellings(constant, self.form.text):
+            for written, how in spellings(constant, self.form.text):
                 for m in re.finditer(rf"(?<!\w){re.escape(written)}(?!\w)", value):
                     take(m.start(), m.end(), constant, how)
         for m in NUMBER.finditer(value):
@@ -270,11 +269,11 @@ class _Learning:
                     begin + length < len(words)
                     and first + length < len(tokens)
                     and length < LONGEST_WORDS
-                    and _same(words[begin + length].group().lower(), tokens[first + length].word)
+                    and same(words[begin + length].group().lower(), tokens[first + length].word)
                 ):
                     length += 1
                 taken = [t.word for t in tokens[first : first + length]]
-                if length and _carries(taken) and self._free(first, first + length - 1):
+                if length and carries(taken) and self._free(first, first + length - 1):
                     span = re.compile(r"[\s\S]*").match(
                         piece, words[begin].start(), words[begin + length - 1].end()
                     )
@@ -411,60 +410,6 @@ def _inside(schema: Schema, name: str | None) -> Schema:
 def neutral(names: Sequence[str]) -> frozenset[str]:
     """Stems of the words that names of files are made of."""
     return stems(" ".join(re.sub(r"[^a-zA-Z]+", " ", n.rsplit(".", 1)[0]) for n in names))
-
-
-def _equal(constant: Constant, value: str) -> str | None:
-    """How a constant gives a string, when it gives the whole of it."""
-    match constant.kind:
-        case "moment":
-            return next((e for e, d in _days(constant) if d == value), None)
-        case "amount":
-            try:
-                same = Decimal(value) == Decimal(str(constant.value))
-            except InvalidOperation:
-                return None
-            return "digits" if same else None
-        case "column" | "cell" | "url" | "quote" | "body":
-            return "value" if value == constant.value else None
-        case "email":
-            return "value" if value.lower() == constant.value else None
-        case _:
-            return None
-
-
-def _days(constant: Constant) -> list[tuple[str, str]]:
-    """The days of a moment with the names of its ends."""
-    days = constant.value if isinstance(constant.value, list) else []
-    return [(end, str(day)) for end, day in zip(ENDS, days, strict=False) if day is not None]
-
-
-def _spellings(constant: Constant, text: str) -> list[tuple[str, str]]:
-    """How a constant may stand inside of a string, and how it is written from another one."""
-    said = text[constant.start : constant.end]
-    match constant.kind:
-        case "moment":
-            return [*((day, end) for end, day in _days(constant)), (said, "said")]
-        case "column" | "cell" | "quote" | "url" | "email":
-            return [(str(constant.value), "value"), (said, "said")]
-        case "file" | "amount":
-            return [(said, "said")]
-        case _:
-            return []
-
-
-def _bare(text: str) -> str:
-    return " ".join(text.split()).strip(" .?!").lower()
-
-
-def _same(one: str, other: str) -> bool:
-    return one == other or (len(one) > 3 and other in (f"{one}s", f"{one}es"))
-
-
-def _carries(words: Sequence[str]) -> bool:
-    """Whether words are the subject of a request, and none of those that say what is done with it."""
-    if any(w in CLASS_OF or w.startswith("<") for w in words):
-        return False
-    return words[0] not in POLITE | LEADS and any(w not in STOP and w not in POLITE for w in words)
 
 
 def _renumbered(value: Any, places: Mapping[int, int]) -> Any:

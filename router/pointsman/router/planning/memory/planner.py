@@ -1,6 +1,7 @@
 """The planner that has seen it before."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from pointsman.router.catalog import Catalog
-from pointsman.router.errors import RequestError
+from pointsman.router.errors import RequestError, WorkspaceUnavailable
 from pointsman.router.planning.base import (
     Considered,
     Embedder,
@@ -26,6 +27,8 @@ from pointsman.router.planning.memory.learning import LONGEST_REQUEST
 from pointsman.router.planning.memory.matching import Match, Matcher
 from pointsman.router.planning.memory.remembered import Remembered, Tombstone, digested
 from pointsman.router.planning.memory.words import classes, content
+
+log = logging.getLogger(__name__)
 
 FLOOR = 0.3
 """Cosine under which a remembered request is not looked at."""
@@ -130,11 +133,14 @@ class MemoryPlanner:
         async with self._loading:
             if self._held is not None and time.monotonic() - self._asked < FRESH:
                 return self._held
-            version = await self._memory.version()
-            if self._held is None or self._held.version != version:
-                self._held = await self._memory.recollect(self._embedder)
-            self._asked = time.monotonic()
-            return self._held
+            try:
+                version = await self._memory.version()
+                if self._held is None or self._held.version != version:
+                    self._held = await self._memory.recollect(self._embedder)
+                self._asked = time.monotonic()
+            except WorkspaceUnavailable as error:  # planning goes on without it
+                log.warning("the plan memory cannot be read: %s", error)
+            return self._held or Recollection("", (), np.zeros((0, 1), np.float32))
 
 
 def _check_tombstones(match: Match, form: Form, held: Recollection) -> None:

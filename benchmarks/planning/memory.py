@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from statistics import mean, pstdev
 
@@ -195,6 +195,15 @@ async def groups(
     return found
 
 
+def general(cases: Sequence[Case], catalog: Catalog) -> list[Remembered]:
+    """What can be remembered of the cases."""
+    found = []
+    for case in cases:
+        with suppress(PlanError):
+            found.append(_remembered(case, catalog))
+    return found
+
+
 def _remembered(case: Case, catalog: Catalog) -> Remembered:
     asked = case.request
     return generalise(
@@ -264,9 +273,7 @@ async def metatool(options: Options, seed: int, embedder: Vectored) -> dict[str,
 
 async def latency(cases: Sequence[Case], encoder: Encoder, catalog: Catalog) -> dict[str, float]:
     """Milliseconds of one request with MANY remembered plans: of the whole, and without the embedding."""
-    plans = [
-        _remembered(c, catalog) for c in cases if "body" not in c.group and c.group != "replace"
-    ]
+    plans = general(cases, catalog)
     vectors = await encoder.embed([p.line for p in plans])
     noise = np.random.default_rng(0).normal(0, 0.02, (MANY, encoder.dim)).astype(np.float32)
     rows = vectors[np.arange(MANY) % len(plans)] + noise

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pointsman.router.planning.arguments.amounts import amounts
 from pointsman.router.planning.arguments.moments import Moment, moment_of, moments
-from pointsman.router.planning.mentions import Mentions, find_mentions
+from pointsman.router.planning.mentions import FILE_NAME, Mentions, find_mentions
 from pointsman.router.values import FileProfile, Json
 
 Kind = Literal[
@@ -29,6 +29,8 @@ AWAY = re.compile(
 """\"45 days from today\": a number and a day, not one day."""
 YEARS = (1900, 2100)
 """Four digits outside of these are a number."""
+FILE_FIRST = re.compile(rf"\s*{FILE_NAME.pattern}\s*:\s*", re.IGNORECASE)
+"""\"lease.txt: who pays for repairs\"."""
 ENDS = ("first", "last", "from", "until")
 """Names of the four days of a moment: both ends of what is named, both ends of the span that is meant."""
 SHOWN: dict[str, str] = {
@@ -117,6 +119,8 @@ def form_of(text: str, files: Sequence[FileProfile], now: datetime) -> Form:
     """Raises UnknownFile when a file is named that is not at hand."""
     found = _Found()
     mentions = find_mentions(text, files)
+    if mentions.body is not None and FILE_FIRST.fullmatch(text[: mentions.body_start]):
+        mentions = find_mentions(text.replace(":", ",", 1), files)  # no text: it says where
     _mentioned(found, mentions)
     for match in EMAIL.finditer(text):
         found.add(Constant("email", match.start(), match.end(), match.group().lower()))

@@ -206,6 +206,8 @@ def test_a_workflow_stands_on_another(tmp_path: Path) -> None:
         (("{text: {$task: read}}", "{}"), "needs text under 'parameters'"),
         (("shout, parameters: {text: {$task: read}}", "tell, parameters: {what: a}"), "stand on each other: tell -> tell"),
         (("capability: test.send", "capabilty: test.send"), r"plan/tasks/2/capability \(line 11\): is missing"),
+        (("after: [loud]", "after: [lout]"), "reads 'lout', which no task writes"),
+        (("workflow: shout", "workflow: {a: 1}"), "needs an id and a name"),
         (("answer:", "answers:"), r"answers \(line 12\): is not known here"),
         (("answer: [loud, send]", "answer: [send]\nactions: [test.read]"), r"actions \(line 13\): .*breaks them"),
         (("answer: [loud, send]", "answer: [send]\nactions: [x, {repeat: [y]}]"), r"actions/1/repeat \(line 13\)"),

@@ -48,7 +48,7 @@ def composed(
             ends[str(task["id"])] = answers
         else:
             spelt.append(task)
-    answer = [a for one in own.plan.get("answer", ()) for a in ends.get(one, (one,))]
+    answer = [a for one in own.plan.get("answer", ()) for a in _ends(one, ends)]
     return {**own.plan, "tasks": [_pointed(t, ends) for t in spelt], "answer": answer}
 
 
@@ -58,8 +58,10 @@ def _spelt(
     """The inner tasks under ids of their own, and the ids of the inner answers."""
     id, name = task.get("id"), task["workflow"]
     unknown = set(task) - KNOWN
-    if not isinstance(id, str) or unknown:
-        told = f"does not take {', '.join(sorted(unknown))}" if unknown else "needs an id"
+    if not isinstance(id, str) or not isinstance(name, str) or unknown:
+        told = (
+            f"does not take {', '.join(map(str, unknown))}" if unknown else "needs an id and a name"
+        )
         raise PlanNotJson(f"the task of workflow {name!r} {told}")
     if name not in known:
         raise PlanNotJson(f"task {id!r}: there is no workflow {name!r} in the library")
@@ -67,8 +69,8 @@ def _spelt(
     values = task.get("parameters") or {}
     if not isinstance(values, Mapping):
         raise PlanNotJson(f"task {id!r}: its parameters must be a mapping of name to value")
-    given = _given(id, str(name), inner, values)
-    plan = composed(str(name), inner, known, path)
+    given = _given(id, name, inner, values)
+    plan = composed(name, inner, known, path)
     ends = [str(a) for a in plan.get("answer") or parse_plan(plan).answer]
     tasks = [_renamed(id, t, given) for t in plan["tasks"]]
     for one in tasks:
@@ -124,11 +126,17 @@ def _pointed(form: Any, ends: Mapping[str, tuple[str, ...]]) -> Any:
     """References to a task that stands for a workflow lead to that workflow's answer."""
     if isinstance(form, Mapping):
         made = {k: _pointed(v, ends) for k, v in form.items()}
-        if form.get("$task") in ends:
-            made["$task"] = ends[form["$task"]][0]
+        target = form.get("$task")
+        if isinstance(target, str) and target in ends:
+            made["$task"] = ends[target][0]
         if isinstance(form.get("after"), list):
-            made["after"] = [e for a in form["after"] for e in ends.get(a, (a,))]
+            made["after"] = [e for a in form["after"] for e in _ends(a, ends)]
         return made
     if isinstance(form, list):
         return [_pointed(v, ends) for v in form]
     return form
+
+
+def _ends(id: Any, ends: Mapping[str, tuple[str, ...]]) -> tuple[Any, ...]:
+    """What a task's id stands for: the answers of a workflow, else the task."""
+    return ends.get(id, (id,)) if isinstance(id, str) else (id,)

@@ -30,8 +30,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pointsman.router.errors import BadActionPlan, BadFile, PlanError
-from pointsman.router.plan import Plan, PlanIn, parse_plan
+from pointsman.router.errors import (
+    BadActionPlan,
+    BadFile,
+    DuplicateTask,
+    PlanError,
+    UnknownAnswer,
+    UnknownRef,
+)
+from pointsman.router.plan import Plan, PlanIn, order, parse_plan
 from pointsman.router.planning.workflow_match import Workflow, parameters_in
 from pointsman.router.planning.workflows.action_plan import ActionPlan, parse_actions
 from pointsman.router.planning.workflows.following import follow
@@ -103,6 +110,7 @@ def _workflow(form: WorkflowIn, text: str, file: str, known: Mapping[str, Compos
         PlanIn.model_validate(_standing_in(form.plan))
         whole = composed(form.name, Composed(form.plan, form.parameters), known)
         plan = parse_plan(_standing_in(whole))
+        _check_graph(plan)
         actions = None if form.actions is None else parse_actions(form.actions)
     except ValidationError as error:
         raise BadFile(file, _first(error, text, ("plan",))) from error
@@ -152,6 +160,23 @@ def _task_standing_in(task: Any) -> Any:
     if isinstance(loop, Mapping) and isinstance(over, Mapping) and set(over) == {"$param"}:
         made["for_each"] = {**loop, "over": []}
     return made
+
+
+def _check_graph(plan: Plan) -> None:
+    """What can be known of a plan without a catalog. Raises PlanError."""
+    ids: set[str] = set()
+    for task in plan.tasks:
+        if task.id in ids:
+            raise DuplicateTask(task.id)
+        ids.add(task.id)
+    for task in plan.tasks:
+        for needed in task.inputs():
+            if needed not in ids:
+                raise UnknownRef(task.id, needed)
+    for answer in plan.answer:
+        if answer not in ids:
+            raise UnknownAnswer(answer)
+    order(plan)
 
 
 def _check_actions(plan: Plan, actions: ActionPlan, text: str, file: str) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from benchmarks.planning import Options
 from benchmarks.planning.abcd_following import following
+from benchmarks.planning.abcd_mining import mining
 from benchmarks.planning.abcd_retrieval import (
     LINES,
     SURE,
@@ -51,7 +52,9 @@ def run(options: Options) -> dict[str, object]:
     found = _retrieval(library, situations, rows, splits, options)
     print()
     followed = following(rows, actions, dialogues, splits, options.seeds)
-    return {"retrieval": found, "following": followed}
+    print()
+    mined = mining(actions, dialogues, options.seeds)
+    return {"retrieval": found, "following": followed, "mining": mined}
 
 
 async def _read(

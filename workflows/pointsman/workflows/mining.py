@@ -32,7 +32,7 @@ from pointsman.workflows.generalising import generalised
 from pointsman.workflows.shapes import shape_of, signatures
 
 SUPPORT = 3
-ALIKE = 0.45
+ALIKE = 0.35
 """Mean distance up to which plans are of one group; 0 is the same request and the same actions, 1 nothing shared."""
 EXAMPLES = 6
 ORDERS = 8

@@ -213,6 +213,14 @@ def test_order_is_added_only_where_the_action_plan_asks_for_it() -> None:
     }
 
 
+def test_many_tasks_in_any_order_run_side_by_side() -> None:
+    names = [f"a{i}" for i in range(30)]
+    actions = parse_actions(["first", {"in_any_order": names}, "last"])
+    plan = follow(tasks("first", *names, "last"), actions).plan
+    assert all(t.after == ("first0",) for t in plan.tasks[1:-1])
+    assert len(plan.tasks[-1].after) == 30
+
+
 def test_a_plan_expects_of_itself_what_it_does() -> None:
     plan = parse_plan(
         {

@@ -231,6 +231,24 @@ def _names(step: Step) -> Iterable[str]:
             yield from _names(one)
 
 
+def once_each(step: Step) -> bool:
+    """Whether every action stands in one place only and none is repeated: then its order is a partial order."""
+    names = tuple(_names(step))
+    return len(names) == len(set(names)) and not _repeats(step)
+
+
+def _repeats(step: Step) -> bool:
+    match step:
+        case Do():
+            return False
+        case Either(inner) | Steps(inner):
+            return any(_repeats(one) for one in inner)
+        case Maybe(one):
+            return _repeats(one)
+        case Again():
+            return True
+
+
 def in_order(*parts: Step) -> Step:
     """The parts one after the other."""
     count = len(parts)

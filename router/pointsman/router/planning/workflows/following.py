@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pointsman.router.plan import Plan, Task, TaskId
-from pointsman.router.planning.workflows.action_plan import ActionPlan, Step, Verdict, after
+from pointsman.router.planning.workflows.action_plan import (
+    ActionPlan,
+    Step,
+    Verdict,
+    after,
+    once_each,
+)
 
 MANY = 60
 """Tasks above which all are put one after the other, without looking for those that may change places."""
@@ -39,7 +45,8 @@ def follow(plan: Plan, actions: ActionPlan, *, done: Sequence[str] = ()) -> Foll
     found, outside = _ordered(plan, actions, tuple(done))
     begun = tuple(done) + tuple(t.capability for t in found)
     inputs = {t.id: frozenset(t.inputs()) for t in plan.tasks}
-    held = _held_back(found, actions.reached(done), inputs)
+    plain = once_each(actions.step) and len({t.capability for t in found}) == len(found)
+    held = _held_back(found, actions.reached(done), inputs, plain=plain)
     tasks = tuple(
         replace(t, after=(*t.after, *(h for h in held.get(t.id, ()) if h not in t.inputs())))
         for t in plan.tasks
@@ -73,15 +80,22 @@ def _ordered(
 
 
 def _held_back(
-    found: Sequence[Task], states: frozenset[Step], inputs: Mapping[TaskId, frozenset[TaskId]]
+    found: Sequence[Task],
+    states: frozenset[Step],
+    inputs: Mapping[TaskId, frozenset[TaskId]],
+    *,
+    plain: bool,
 ) -> dict[TaskId, list[TaskId]]:
-    """For each task those before it that it has to wait for."""
+    """For each task those before it that it has to wait for.
+
+    plain: the action plan is a partial order of the tasks, so what holds for each two of them is all there is.
+    """
     chain = {b.id: [a.id] for a, b in pairwise(found)}
     if len(found) > MANY:
         return chain
     held = _not_to_swap(found, states, inputs)
     waits = {t.id: inputs[t.id] | set(held[t.id]) for t in found}
-    return held if _allowed_in_every_order(found, states, waits) else chain
+    return held if plain or _allowed_in_every_order(found, states, waits) else chain
 
 
 def _not_to_swap(

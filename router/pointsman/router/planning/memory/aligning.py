@@ -14,6 +14,7 @@ from pointsman.router.planning.memory.remembered import Remembered, Slot
 from pointsman.router.planning.memory.words import CLASS_OF, key_of
 from pointsman.router.planning.retrieval import STOP
 
+SAME_TYPE = 10
 MOST_OF_A_KIND = 5
 """More constants of one kind than this are taken in the order in which they stand."""
 PLACES = frozenset(
@@ -117,7 +118,23 @@ def _of_mark(mark: str, remembered: Remembered, form: Form) -> dict[int, Filler]
             f"it names {len(new)} of kind {kind!r} where the remembered one has {len(old)}"
         )
     chosen = _assigned(remembered, [remembered.slots[i].start for i in old], form, new)
+    for i, at in zip(old, chosen, strict=True):
+        _check_type(remembered.slots[i], form, at)
     return {i: _constant(form, at) for i, at in zip(old, chosen, strict=True)}
+
+
+def _check_type(slot: Slot, form: Form, at: int) -> None:
+    """A plan that reckons with a column of numbers or dates needs another of them. Raises Mismatch."""
+    here = _holds(form, at)
+    if slot.kind == "column" and slot.unit in ("number", "date") and here not in (None, slot.unit):
+        said = _constant(form, at).said
+        raise Mismatch(f"column {said!r} holds no {slot.unit}s, as the remembered one did")
+
+
+def _holds(form: Form, at: int) -> str | None:
+    """What a constant is of: the unit of an amount, the type of a column."""
+    index = form.tokens[at].constant
+    return form.constants[index].unit if index is not None else None
 
 
 def _assigned(
@@ -127,9 +144,13 @@ def _assigned(
     if len(new) < 2 or len(new) > MOST_OF_A_KIND:
         return new[: len(old)]
     words = [t.word for t in form.tokens]
+    units = {s.start: s.unit for s in remembered.slots}
 
     def kept(order: tuple[int, ...]) -> int:
-        return sum(_fit(remembered.tokens, a, words, b) for a, b in zip(old, order, strict=True))
+        return sum(
+            _fit(remembered.tokens, a, words, b) + SAME_TYPE * (units.get(a) == _holds(form, b))
+            for a, b in zip(old, order, strict=True)
+        )
 
     return max(
         permutations(new, len(old)), key=kept

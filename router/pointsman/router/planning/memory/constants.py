@@ -46,6 +46,13 @@ SHOWN: dict[str, str] = {
     "body": "the text",
 }
 """How a constant stands in the line that is embedded."""
+HOLDS = {
+    "integer": "number",
+    "number": "number",
+    "date": "date",
+    "datetime": "date",
+    "text": "text",
+}
 SOMETHING = "something"
 """How words stand in it that a plan takes over."""
 LONGEST_CELL = 40
@@ -55,7 +62,7 @@ LONGEST_CELL = 40
 class Constant:
     """text[start:end]. value: a file's id, a number, both ends of a span of days, a column's name, the text.
 
-    unit: of an amount, "%" or a currency.
+    unit: of an amount, "%" or a currency; of a column, what it holds: "number", "date", "text".
     """
 
     kind: Kind
@@ -67,7 +74,7 @@ class Constant:
     @property
     def mark(self) -> str:
         """Its token: what a constant of another unit is never taken for."""
-        return f"<{self.kind}{self.unit or ''}>"
+        return "<column>" if self.kind == "column" else f"<{self.kind}{self.unit or ''}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +131,9 @@ def form_of(text: str, files: Sequence[FileProfile], now: datetime) -> Form:
     _mentioned(found, mentions)
     for match in EMAIL.finditer(text):
         found.add(Constant("email", match.start(), match.end(), match.group().lower()))
+    holds = {c.name: HOLDS.get(c.type) for f in files for c in f.columns}
     for column, start, end in columns_in(text, files):
-        found.add(Constant("column", start, end, column))
+        found.add(Constant("column", start, end, column, holds.get(column)))
     for cell, start, end in cells_in(text, files):
         found.add(Constant("cell", start, end, cell))
     for moment in moments(text, now):

@@ -44,8 +44,10 @@ def spellings(constant: Constant, text: str) -> list[tuple[str, str]]:
             return [*((day, end) for end, day in days(constant)), (said, "said")]
         case "column" | "cell" | "quote" | "url" | "email":
             return [(str(constant.value), "value"), (said, "said")]
-        case "file" | "amount":
+        case "file":
             return [(said, "said")]
+        case "amount":  # with digits its value is looked for, however it is written
+            return [] if any(c.isdigit() for c in said) else [(said, "said")]
         case _:
             return []
 

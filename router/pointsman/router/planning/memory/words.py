@@ -74,12 +74,10 @@ translate: translate
 correlation: correlation correlate correlated related relationship
 outlier: outlier outliers anomalies anomaly weird unusual
 standard: deviation variance stddev
-enable: enable on start activate open
-disable: disable off stop deactivate close cancel
+enable: enable activate
+disable: disable deactivate
 buy: buy purchase
 sell: sell sold
-in: import incoming
-out: export outgoing
 """
 CLASS_OF: dict[str, frozenset[str]] = {}
 """The classes of each word that is easily confused with one of another class."""

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pointsman.cli import main
-from pointsman.router.catalog import Catalog
+from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import BadFile, OutsideWorkflow
 from pointsman.router.plan import Plan, Task, TaskId, parse_plan
 from pointsman.router.planning.base import Refusal, Request, Vectors
@@ -145,6 +145,41 @@ def test_a_procedure_is_planned_from_words_that_nobody_foresaw(abcd: Path) -> No
     extra = Task(TaskId("x"), "abcd.search_boots")
     with pytest.raises(OutsideWorkflow, match=r"no action of the plan"):
         Enforcer(library).review(Plan((*found.tasks, extra), found.answer, found.source))
+
+
+def test_what_a_procedure_still_needs_is_asked_for() -> None:
+    form = {
+        "name": "fee",
+        "title": "remove a fee",
+        "description": "Removes a fee.",
+        "examples": ["I want a fee removed from my order."],
+        "parameters": {"amount": {"type": "number", "description": "the amount of the fee"}},
+        "plan": {
+            "tasks": [
+                {
+                    "id": "a",
+                    "capability": "shop.waive",
+                    "arguments": {"amount": {"$param": "amount"}},
+                }
+            ]
+        },
+        "actions": ["shop.waive"],
+    }
+    amount = {"type": "object", "properties": {"amount": {"type": "number"}}}
+    catalog = Catalog([Capability("shop.waive", "Waives a fee.", amount, {})])
+    planner = WorkflowPlanner(WordVectors(), [read_workflow(to_yaml(form), "fee.yaml")])
+    text = "I want a fee removed from my order. Remove a fee! The fee from my order removed, I want"
+
+    def planned(said: str) -> Plan | Refusal:
+        request = Request(said, datetime(2026, 1, 1, tzinfo=UTC))
+        return asyncio.run(planner.plan(request, catalog)).outcome
+
+    asked = planned(f"{text}.")
+    assert isinstance(asked, Refusal)
+    assert asked.question == "For 'remove a fee': what is the amount of the fee?"
+    found = planned(f"{text}: 12.5")
+    assert isinstance(found, Plan)
+    assert found.tasks[0].arguments == {"amount": 12.5}
 
 
 def test_probabilities_of_workflows_and_of_none_sum_to_one() -> None:

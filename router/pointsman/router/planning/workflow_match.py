@@ -90,18 +90,21 @@ class WorkflowPlanner:
         )
 
     async def _procedure(self, request: Request, catalog: Catalog) -> Proposal | None:
-        """The procedure that is meant, if one is; its probability is the confidence."""
+        """The procedure that is meant, if one is, or a question for what it needs; its probability is the confidence."""
         if self._ranker is None:
             return None
         ranked = await self._ranker.rank(request.text)
         first = ranked[0]
         if first.probability < MEANT:
             return None
-        plan = await self._filled(self._procedures[first.name], request, catalog)
-        if plan is None:
+        workflow = self._procedures[first.name]
+        given = await self._given(workflow, request)
+        missing = [n for n in workflow.parameters if n not in given]
+        outcome = asked_for(workflow, missing) if missing else _planned(workflow, given, catalog)
+        if outcome is None:
             return None
         considered = [Considered(f"workflow:{m.name}", round(m.probability, 3)) for m in ranked[:3]]
-        return Proposal(plan, first.probability, tuple(considered))
+        return Proposal(outcome, first.probability, tuple(considered))
 
     async def _nearest(self, text: str) -> list[tuple[int, float]]:
         """Workflows with the cosine of their nearest example, nearest first."""
@@ -114,40 +117,56 @@ class WorkflowPlanner:
 
     async def _filled(self, workflow: Workflow, request: Request, catalog: Catalog) -> Plan | None:
         """The workflow's plan for this request; None when a parameter is missing or it cannot run here."""
+        given = await self._given(workflow, request)
+        return None if set(workflow.parameters) - set(given) else _planned(workflow, given, catalog)
+
+    async def _given(self, workflow: Workflow, request: Request) -> dict[str, Any]:
+        """The parameters that the request and its files say, and those with a default."""
         mentions = find_mentions(request.text, request.files)
         given: dict[str, Any] = {}
         scalars: dict[str, Schema] = {}
         for name, schema in workflow.parameters.items():
-            if schema.get("x-kind") in ("file", "files"):
-                files = _files(schema, mentions, request.files)
-                if not files:
-                    return None
+            if schema.get("x-kind") not in ("file", "files"):
+                scalars[name] = schema
+            elif files := _files(schema, mentions, request.files):
                 refs = [f.ref.to_json() for f in files]
                 given[name] = refs if schema["x-kind"] == "files" else refs[0]
-            else:
-                scalars[name] = schema
-        given |= await self._scalars(workflow, scalars, request)
-        if set(workflow.parameters) - set(given):
-            return None
-        plan = parse_plan(
-            {**_replaced(workflow.plan, given), "source": f"workflow:{workflow.name}"}
-        )
-        try:
-            validate(plan, catalog)
-        except PlanError:
-            return None
-        return plan
+        return given | await self._scalars(workflow, scalars, request)
 
     async def _scalars(
         self, workflow: Workflow, schemas: Mapping[str, Schema], request: Request
     ) -> dict[str, Any]:
         if not schemas:
             return {}
-        form = {"type": "object", "properties": dict(schemas)}
+        needed = [n for n, s in schemas.items() if "default" not in s]
+        form = {"type": "object", "properties": dict(schemas), "required": needed}
         asked = Capability("workflow.parameters", workflow.description, form, {})
         filled = await fill(request.text, asked, {}, now=request.now, embedder=self._embedder)
         defaults = {n: s["default"] for n, s in schemas.items() if "default" in s}
         return defaults | {n: v for n, v in filled.arguments.items() if n in schemas}
+
+
+def asked_for(workflow: Workflow, missing: Sequence[str]) -> Refusal:
+    """A question for what the words of a request did not say."""
+    told = [_described(n, workflow.parameters[n]) for n in missing]
+    why = f"the workflow {workflow.title!r} needs {' and '.join(told)}"
+    return Refusal(why, (workflow.title,), f"For {workflow.title!r}: what is {' and '.join(told)}?")
+
+
+def _described(name: str, schema: Schema) -> str:
+    """What a person calls a parameter."""
+    text = str(schema.get("description") or name.replace("_", " "))
+    return f"the file for {text}" if "x-kind" in schema else text
+
+
+def _planned(workflow: Workflow, given: Mapping[str, Any], catalog: Catalog) -> Plan | None:
+    """None when it cannot run here."""
+    plan = parse_plan({**_replaced(workflow.plan, given), "source": f"workflow:{workflow.name}"})
+    try:
+        validate(plan, catalog)
+    except PlanError:
+        return None
+    return plan
 
 
 def is_meant(text: str, workflow: Workflow) -> bool:

@@ -142,6 +142,13 @@ def _cut(
     return pieces
 
 
+RANKED = re.compile(
+    r"(?:also\s+)?(?:the\s+)?(?:(?:top|first|last)\s+)?(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\s+"
+    r"(?:[a-z]{3,}est|top|most|least|best|worst)\b",
+    re.IGNORECASE,
+)
+"""A ranking of its own: "and the three largest orders"."""
+GROUPED = re.compile(r"\b(?:per|by|each|every)\b", re.IGNORECASE)
 LEAD_IN = re.compile(
     r"^\W*(?:according to|based on|in|from|using|with|for|given|regarding|about|within|as per|per|looking at|on|of|out of|across|"
     r"after|before|between|since|during|if|when|once)\b(?!.*\b(?:is|are|was|were|find|show|give|list|count)\b)",
@@ -173,6 +180,8 @@ def _opens(rest: str, before: str, link: str) -> bool:
         rest,
         re.IGNORECASE,
     ):
+        return True
+    if RANKED.match(rest) and GROUPED.search(before):
         return True
     if first in OPENERS:
         return not (link.strip() == "," and first in {"which", "who", "whose", "where", "when"})

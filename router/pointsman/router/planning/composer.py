@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pointsman.router.planning import wishes
 from pointsman.router.planning.base import Considered, Embedder, Request
 from pointsman.router.planning.clauses import Clause
-from pointsman.router.planning.composing.anything import by_retrieval
+from pointsman.router.planning.composing.anything import (
+    by_retrieval,
+    foreign,
+    likeness,
+)
 from pointsman.router.planning.composing.composition import (
     FITS,
     Composition,
@@ -22,10 +26,15 @@ from pointsman.router.planning.composing.exact import exactly
 from pointsman.router.planning.composing.over_tables import over_table
 from pointsman.router.planning.composing.over_texts import over_texts
 from pointsman.router.planning.composing.sources import Sources
+from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.mentions import Mentions
 from pointsman.router.planning.retrieval import Hit, Retrieval
 
+OWN = 0.15
+"""What a cue counts for one of our own capabilities, beside a capability that has none."""
+NEARER = 0.2
+"""How much nearer a capability without cues must be where there is a file to ask."""
 FETCHES = re.compile(r"\s*(?:fetch|get|download|open|read|load|retrieve|show)", re.IGNORECASE)
 
 
@@ -42,12 +51,14 @@ class Composer:
     ) -> None:
         self.draft = draft
         self.considered: list[Considered] = []
+        self.hits: list[Hit] = []
         self._work = Composition(request, mentions, draft, embedder)
         self._retrieval = retrieval
         self.sources = Sources(self._work)
 
     async def clause(self, clause: Clause, focus: Value | None) -> Understood:
         """Adds the tasks of a clause. `focus`: the value that came last, which "those" would mean."""
+        self.hits = []
         saved = wishes.saving(clause.text)
         if saved is None or not self.draft.can("table.export"):
             return await self._one(clause, focus)
@@ -56,7 +67,9 @@ class Composer:
             return self._saved(await self._one(rest, focus), saved)
         self._work.number += 1
         source = await self.sources.of(clause, focus, self.sources.files(clause))
-        return self._saved(Understood(source, 0.9, "there is nothing to save yet"), saved)
+        return self._saved(
+            Understood(source, 0.95, "there is nothing to save yet", way="exact"), saved
+        )
 
     def _saved(self, found: Understood, form: str) -> Understood:
         value = found.value
@@ -68,12 +81,13 @@ class Composer:
 
     async def _one(self, clause: Clause, focus: Value | None) -> Understood:
         self._work.number += 1
+        self.hits = []
         text = clause.core
         exact = exactly(self._work, text, focus)
         if exact is not None:
             return exact
         page = self.sources.page(clause)
-        hits = await self._retrieval.rank(text, self.draft.catalog)
+        hits = self.hits = await self._retrieval.rank(text, self.draft.catalog)
         self._consider(text, hits)
         if page is not None and hits and hits[0].capability.name == "http.get":
             return Understood(page, 0.9, way="exact")
@@ -93,13 +107,41 @@ class Composer:
     ) -> Understood | None:
         """By the first way that explains the clause."""
         found = None
+        if self._is_others(clause, source, hits):
+            found = await foreign(self._work, clause, source, hits)
+            if found is not None and found.value is not None:
+                return found
+        asked = found
+        found = None
         if source is not None and source.table is not None and not source.documents:
             found = await over_table(self._work, clause, source, hits)
         if found is None and source is not None and source.has_texts and hits:
             found = over_texts(self._work, clause, source, hits)
         if found is None:
-            found = await by_retrieval(self._work, clause, source, hits)
+            found = asked or await by_retrieval(self._work, clause, source, hits)
+        if found is None or found.value is None:
+            other = await foreign(self._work, clause, source, hits)
+            found = other or found
         return found
+
+    def _is_others(self, clause: Clause, source: Value | None, hits: Sequence[Hit]) -> bool:
+        """Whether a clause is clearly nearer to a capability without cues than to one of our own."""
+        liked = [(likeness(h, clause.core), built_in(h.capability.name), h) for h in hits]
+        own = max((s + OWN * h.cue for s, mine, h in liked if mine), default=0.0)
+        others = max((s for s, mine, _ in liked if not mine), default=0.0)
+        return others > own + (0.0 if source is None else NEARER)
+
+    def said_by_tasks(self) -> str:
+        """Everything that the tasks of the draft say: titles and arguments."""
+        said = (f"{t.title} {t.arguments}" for t in self.draft.tasks)
+        return " ".join(said)
+
+    def likeness_of(self, found: Understood, text: str) -> float:
+        """Of the clause to the capability that it came to; 1 where words were read exactly."""
+        if found.value is None or not self.hits:
+            return 1.0
+        own = next((h for h in self.hits if h.capability.name == found.value.maker), self.hits[0])
+        return likeness(own, text)
 
     def _consider(self, text: str, hits: Sequence[Hit]) -> None:
         for hit in hits[:3]:

@@ -59,13 +59,23 @@ _CUES: dict[str, tuple[tuple[float, str], ...]] = {
     "table.join": ((1.0, r"\bjoin\w*\b|\bmerg\w+\b|\bcombin\w+\b|\bmatch\b.{0,30}\b(?:with|to)\b|\benrich\b|\blook ?up\b.{0,30}\bfrom\b"),),
     "table.sql": ((1.0, r"\bselect\b.{1,300}\bfrom\b\s+\w+"),),
     "table.export": ((1.0, r"\b(?:save|export|download|write|store|convert|turn|output|give|return|put|dump)\b.{0,60}\b(?:as|to|into|in)\b.{0,15}\b(?:xlsx|csv|json|parquet|excel|spreadsheet|file)\b"),),
-    "chart.draw": ((1.0, r"\b(?:plot|chart|graph|histogram|pie|visuali[sz]\w+|scatter\w*|diagram|draw|bar chart|trend line)\b"),),
+    "chart.draw": ((1.0, r"\b(?:plot|chart|graph|histogram|visuali[sz]\w+|scatter\w*|diagram|draw|bar chart|trend line)\b|\bpies?(?: chart)?\b(?= (?:of|with|for|showing|by|per|chart|graph)\b)|\b(?:as|in|into) (?:a )?pie\b"),),
 }  # fmt: skip
 
 CUES: Mapping[str, tuple[tuple[float, re.Pattern[str]], ...]] = {
     name: tuple((weight, re.compile(pattern, re.IGNORECASE)) for weight, pattern in patterns)
     for name, patterns in _CUES.items()
 }
+
+UNCUED = frozenset(
+    "table.read text.read table.filter table.sort table.select table.aggregate".split()
+)
+"""Capabilities of ours that no words point to: questions to tables come to them, and files."""
+
+
+def built_in(name: str) -> bool:
+    """Whether a capability is one that ships, and is planned for by more than its description."""
+    return name in CUES or name in UNCUED
 
 
 def cue(name: str, text: str) -> float:

@@ -1,8 +1,8 @@
-"""The planner that needs no language model: clauses, retrieval, composition by type."""
+"""The planner that needs no language model: clauses, retrieval, composition by type, and how sure it is."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pointsman.router.catalog import Catalog
 from pointsman.router.errors import EmptyRequest, PlanError, RequestTooLong
@@ -10,11 +10,15 @@ from pointsman.router.plan import TaskId, validate
 from pointsman.router.planning.base import Considered, Embedder, Proposal, Refusal, Request
 from pointsman.router.planning.clauses import Clause, split
 from pointsman.router.planning.composer import Composer
+from pointsman.router.planning.composing.anything import accounted
 from pointsman.router.planning.composing.composition import Understood
+from pointsman.router.planning.confidence import Confidence, Evidence, confidence, together
 from pointsman.router.planning.draft import Draft, Value
+from pointsman.router.planning.following_up import follow_up
 from pointsman.router.planning.foreign import Foreign
 from pointsman.router.planning.mentions import find_mentions
 from pointsman.router.planning.retrieval import Retrieval
+from pointsman.router.values import Json
 
 LEAD_IN = re.compile(
     r"^(\W*(?:from|in|for|using|with|about|regarding|re|on|based on|given|according to)\b[^.:!?\n]{0,60}(?:\.\w{2,5})?):(?=\s)",
@@ -39,26 +43,61 @@ SHOWN = re.compile(
     r"^(?:(?:which|what|who|how|when|where|is|are|does|do|did|was|were)\b|(?:and\s+)?(?:show|list|give|tell|print|display)\b)",
     re.IGNORECASE,
 )
+READ_AS: dict[str, str] = {
+    "exact": "read word by word",
+    "table": "read as a question about the table",
+    "texts": "read as a wish about the texts",
+    "capability": "read as one capability",
+    "foreign": "read as one capability",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A clause, what it came to, and how sure that is. context: it only repeats an earlier turn."""
+
+    clause: Clause
+    found: Understood
+    evidence: Evidence | None = None
+    sure: float = 0.0
+    context: bool = False
 
 
 class EmbeddedPlanner:
-    """Plans by words, types and sentence vectors. Raises RequestError for requests that cannot be read."""
+    """Plans by words, types and sentence vectors. Raises RequestError for requests that cannot be read.
+
+    judged: how sure a reading is; without it the one that ships.
+    """
 
     name = "embedded"
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, *, judged: Confidence | None = None) -> None:
         self._embedder = embedder
         self._retrieval = Retrieval(embedder)
         self._foreign = Foreign(embedder)
+        self._judged = judged if judged is not None else confidence()
 
     async def warm(self, catalog: Catalog) -> None:
         """Embeds the catalog, so that the first request does not wait for it."""
         await self._retrieval.rank("count the rows", catalog)
-        await self._foreign.nearness("book a flight")
+        await self._foreign.outside("book a flight", catalog)
 
     async def plan(self, request: Request, catalog: Catalog) -> Proposal:
-        text = LEAD_IN.sub(r"\1.", request.text.strip())
-        request = replace(request, text=text)
+        """The plan with its confidence; what was read with less than the least one is refused, not guessed."""
+        return (await self.weighed(request, catalog))[0]
+
+    async def weighed(self, request: Request, catalog: Catalog) -> tuple[Proposal, list[Reading]]:
+        """The plan, and how each clause was read: what the confidence is fitted to."""
+        composer, readings = await self._readings(request, catalog)
+        least = self._judged.least.confidence
+        kept = [r if r.found.value is None or r.sure >= least else _doubted(r) for r in readings]
+        return await self._proposal(request, catalog, composer, kept), readings
+
+    async def _readings(self, request: Request, catalog: Catalog) -> tuple[Composer, list[Reading]]:
+        """How each clause of a request is read, right or not: what the confidence is fitted to."""
+        said = follow_up(replace(request, text=LEAD_IN.sub(r"\1.", request.text.strip())))
+        request = said.request
+        text = request.text
         if not re.search(r"\w", text):
             raise EmptyRequest
         if len(text) > LONGEST:
@@ -66,52 +105,54 @@ class EmbeddedPlanner:
         mentions = find_mentions(text, request.files)
         clauses = split(text, mentions)[:CLAUSES]
         draft = Draft(catalog)
-        for written, taken in mentions.corrected:
-            draft.assumptions.append(f"{written} was taken as {taken}")
+        draft.assumptions += [f"{a} was taken as {b}" for a, b in mentions.corrected]
+        draft.assumptions += said.assumptions
         composer = Composer(request, mentions, draft, self._retrieval, self._embedder)
-        outcomes = await self._compose(composer, clauses)
-        return await self._proposal(request, catalog, composer, outcomes)
-
-    async def _compose(
-        self, composer: Composer, clauses: Sequence[Clause]
-    ) -> list[tuple[Clause, Understood]]:
         focus: Value | None = None
-        outcomes: list[tuple[Clause, Understood]] = []
+        readings: list[Reading] = []
         for clause in clauses:
-            if await self._is_foreign(composer, clause):
-                why = f"nothing I have does {clause.core.strip(' .?!')[:150]!r}"
-                outcomes.append((clause, Understood(None, 0.0, why)))
-                continue
             found = await composer.clause(clause, focus)
-            outcomes.append((clause, found))
-            if found.value is not None:
-                focus = found.value
-        return outcomes
+            read = await self._judge(composer, clause, found)
+            readings.append(replace(read, context=clause.start < said.begins))
+            focus = found.value or focus
+        return composer, readings
 
-    async def _is_foreign(self, composer: Composer, clause: Clause) -> bool:
-        """A question to given texts or to a table that understands it is never foreign."""
-        if clause.question and composer.sources.has_documents:
-            return False
-        catalog = composer.draft.catalog
-        foreign = await self._foreign.is_foreign(clause.core, catalog, self._retrieval)
-        return foreign and not await composer.sources.fits_a_table(clause)
+    async def _judge(self, composer: Composer, clause: Clause, found: Understood) -> Reading:
+        """The evidence for a reading."""
+        if found.value is None or found.way == "":
+            return Reading(clause, found)
+        catalog, hits = composer.draft.catalog, composer.hits
+        outside = await self._foreign.outside(clause.core, catalog)
+        evidence = Evidence(
+            found.way,
+            found.score,
+            found.share,
+            accounted(clause.core, composer.said_by_tasks()),
+            composer.likeness_of(found, clause.core),
+            hits[0].score - hits[1].score if len(hits) > 1 else 1.0,
+            hits[0].cue if hits else 1.0,
+            outside.odds,
+            outside.nearness,
+            len(composer.draft.assumptions),
+            len(clause.core.split()),
+            clause.refers_back,
+        )
+        return Reading(clause, found, evidence, self._judged.of(evidence))
 
     async def _proposal(
-        self,
-        request: Request,
-        catalog: Catalog,
-        composer: Composer,
-        outcomes: Sequence[tuple[Clause, Understood]],
+        self, request: Request, catalog: Catalog, composer: Composer, readings: Sequence[Reading]
     ) -> Proposal:
-        considered = tuple(composer.considered)
-        done = [(c, u) for c, u in outcomes if u.value is not None and u.value.task is not None]
-        failed = [(c, u) for c, u in outcomes if u.value is None]
+        told = [r for r in readings if not r.context]
+        considered = (*self._explained(readings), *composer.considered)
+        done = [r for r in told if r.found.value is not None and r.found.value.task is not None]
+        failed = [r.found for r in told if r.found.value is None]
         if not done:
             return await self._refused(request, catalog, failed, considered)
         draft = composer.draft
-        draft.answers = _answers(draft, done)
-        draft.unserved = [u.why for _, u in failed]
-        plan = draft.plan(sum(u.score for _, u in done) / len(outcomes))
+        draft.answers = _answers(draft, [(r.clause, r.found) for r in done])
+        draft.unserved = [u.why for u in failed]
+        sure = together([r.sure for r in readings if r.evidence is not None])
+        plan = draft.plan(sure)
         try:
             validate(plan, catalog)
         except PlanError as error:
@@ -119,20 +160,47 @@ class EmbeddedPlanner:
             return Proposal(refusal, 0.0, considered)
         return Proposal(plan, plan.confidence, considered)
 
+    def _explained(self, readings: Sequence[Reading]) -> list[Considered]:
+        """How each clause was read and how sure that is, in words."""
+        least = self._judged.least
+        made: list[Considered] = []
+        for read in readings:
+            if read.evidence is None:
+                continue
+            passes = read.sure >= least.confidence
+            told = "taken" if passes else "not taken: less than"
+            limit = (
+                f"{told} at least {least.confidence:.2f}"
+                if passes
+                else f"{told} {least.confidence:.2f}"
+            )
+            detail: dict[str, Json] = {
+                "clause": read.clause.core[:120],
+                "decision": f"sure to {read.sure:.2f}, {limit}, which {least.coverage:.0%} of right readings reach",
+                "reasons": list(self._judged.reasons(read.evidence)),
+            }
+            made.append(Considered(READ_AS[read.evidence.way], round(read.sure, 3), detail))
+        return made
+
     async def _refused(
         self,
         request: Request,
         catalog: Catalog,
-        failed: Sequence[tuple[Clause, Understood]],
+        failed: Sequence[Understood],
         considered: tuple[Considered, ...],
     ) -> Proposal:
         hits = await self._retrieval.rank(request.text[:2_000], catalog)
         near = [h for h in hits[:5] if h.score >= NEAR]
         could_do = tuple(h.capability.title for h in near) or _overview(catalog)
-        first = failed[0][1] if failed else None
-        why = first.why if first else "I found nothing in this that I can do"
-        question = next((u.question for _, u in failed if u.question), None)
+        why = failed[0].why if failed else "I found nothing in this that I can do"
+        question = next((u.question for u in failed if u.question), None)
         return Proposal(Refusal(why, could_do, question), 0.0, considered)
+
+
+def _doubted(read: Reading) -> Reading:
+    """A reading that is too unsure to be carried out."""
+    why = f"nothing I have does {read.clause.core.strip(' .?!')[:150]!r}"
+    return replace(read, found=Understood(None, 0.0, why))
 
 
 def _overview(catalog: Catalog) -> tuple[str, ...]:
@@ -148,7 +216,7 @@ def _answers(draft: Draft, done: Sequence[tuple[Clause, Understood]]) -> list[Ta
     inputs = {t.id: set(t.inputs()) for t in draft.tasks}
     superseded = {u.supersedes.task for _, u in done if u.supersedes is not None}
     answers: list[TaskId] = []
-    for place, (clause, _) in enumerate(done):
+    for place, (clause, found) in enumerate(done):
         task = values[place].task
         assert task is not None
         later = [v.task for v in values[place + 1 :] if v.task is not None]
@@ -156,6 +224,7 @@ def _answers(draft: Draft, done: Sequence[tuple[Clause, Understood]]) -> list[Ta
         asked = clause.question and SHOWN.match(clause.core) is not None
         if task not in superseded and (not consumed or asked):
             answers.append(task)
+            answers += [v.task for v in found.also if v.task is not None]
     return answers
 
 

@@ -1,13 +1,20 @@
-"""Requests that no capability here was made for, told apart by nearness to examples of them.
+"""How far a clause lies outside of what the catalog says of itself.
 
-A capability that somebody adds for one of these ("translate") has examples that are nearer, and wins.
+The scope of a catalog (scope.py) is learned from its own words: examples, titles and descriptions; beside them
+stand examples of what people ask for and no built-in capability was made for. A capability that somebody adds
+for one of these ("translate") has words of its own that are nearer, and wins.
 """
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from pointsman.router.catalog import Catalog
+from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.planning.base import Embedder, Vectors
-from pointsman.router.planning.retrieval import Retrieval, masked
+from pointsman.router.planning.retrieval import masked
+from pointsman.router.planning.scope import Scope
 
 EXAMPLES = (
     "book me a flight to Lisbon",
@@ -61,26 +68,76 @@ EXAMPLES = (
     "train a model on this",
     "explain quantum mechanics",
 )
-NEAR = 0.52
-"""Cosine at which a clause counts as one of these, if no capability is nearer."""
+MOST = 1_500
+"""Lines of a catalog that its scope is learned from; of a larger one they are drawn."""
+KEPT = 8
+"""Catalogs whose scope is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """odds: log-odds of being in scope. nearness: cosine to the nearest example of what is not."""
+
+    odds: float
+    nearness: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    version: int
+    capabilities: tuple[Capability, ...]
+    scope: Scope
 
 
 class Foreign:
+    """Scopes of catalogs; one instance may serve many."""
+
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._vectors: Vectors | None = None
+        self._examples: Vectors | None = None
+        self._known: dict[int, _Known] = {}
 
-    async def nearness(self, text: str) -> float:
-        """The cosine of a clause to the nearest example."""
-        if self._vectors is None:
-            self._vectors = await self._embedder.embed([masked(e) for e in EXAMPLES])
-        query = (await self._embedder.embed([masked(text)]))[0]
-        return float(np.max(self._vectors @ query))
+    async def outside(self, text: str, catalog: Catalog) -> Outside:
+        """Evidence on one clause. An empty catalog has nothing in scope."""
+        if not len(catalog):
+            return Outside(float("-inf"), 1.0)
+        scope = await self._scope(catalog)
+        query = await self._embedder.embed([masked(text)])
+        examples = await self._outside_examples()
+        return Outside(float(scope.score(query)[0]), float(np.max(examples @ query[0])))
 
-    async def is_foreign(self, text: str, catalog: Catalog, retrieval: Retrieval) -> bool:
-        nearness = await self.nearness(text)
-        if nearness < NEAR:
-            return False
-        hits = await retrieval.rank(text, catalog)
-        nearest = max((h.meaning for h in hits[:3]), default=0.0)
-        return nearness > nearest + (0.2 if hits and hits[0].cue >= 0.9 else 0.0)
+    async def _outside_examples(self) -> Vectors:
+        if self._examples is None:
+            self._examples = await self._embedder.embed([masked(e) for e in EXAMPLES])
+        return self._examples
+
+    async def _scope(self, catalog: Catalog) -> Scope:
+        capabilities = tuple(catalog)
+        held = self._known.get(id(catalog))
+        if (
+            held is not None
+            and held.version == catalog.version
+            and held.capabilities == capabilities
+        ):
+            return held.scope
+        lines = [(place, line) for place, c in enumerate(capabilities) for line in _lines(c)]
+        if len(lines) > MOST:
+            lines = sorted(lines, key=lambda pair: _draw(pair[1]))[:MOST]
+        vectors = await self._embedder.embed([line for _, line in lines])
+        labels = np.array([place for place, _ in lines], np.int64)
+        scope = Scope.fit(vectors, labels, outside=await self._outside_examples())
+        if len(self._known) >= KEPT:
+            self._known.clear()
+        self._known[id(catalog)] = _Known(catalog.version, capabilities, scope)
+        return scope
+
+
+def _lines(capability: Capability) -> Iterator[str]:
+    """What a capability says of itself."""
+    yield from (masked(example) for example in capability.examples)
+    yield capability.title or capability.name.replace(".", " ").replace("_", " ")
+    yield capability.description
+
+
+def _draw(line: str) -> bytes:
+    return hashlib.sha256(line.encode()).digest()

@@ -49,9 +49,18 @@ def _count(text: str) -> dict[str, Any] | None:
         text,
         re.IGNORECASE,
     )
-    what = next((w for w in _COUNTED if re.search(rf"\b{w[:-1]}", text, re.IGNORECASE)), "words")
     phrase = marks[0] if marks else (often["word"] if often else None)
-    return {"what": what, "phrase": phrase}
+    return {"what": counted(text)[0], "phrase": phrase}
+
+
+def counted(text: str) -> list[str]:
+    """What of a text is to be counted, in the order in which it is said; words, when nothing is."""
+    found = [
+        (match.start(), what)
+        for what in _COUNTED
+        if (match := re.search(rf"\b{what[:-1]}", text, re.IGNORECASE)) is not None
+    ]
+    return [what for _, what in sorted(found)] or ["words"]
 
 
 def _replace(text: str) -> dict[str, Any] | None:

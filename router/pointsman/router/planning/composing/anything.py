@@ -1,25 +1,127 @@
-"""Any capability of the catalog: what it works on by kind, its other arguments from the words."""
+"""Any capability of the catalog: what it works on by kind, its other arguments from the words.
+
+The nearest few by description are filled, and the one that accounts for most of the clause is taken: a
+capability that leaves the number or the quoted name of a request unused is seldom the one that was meant.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pointsman.router.catalog import Capability
 from pointsman.router.plan import Ref, widen
 from pointsman.router.planning import wishes
-from pointsman.router.planning.arguments.filling import fill
+from pointsman.router.planning.arguments.filling import Filled, fill
 from pointsman.router.planning.clauses import Clause
-from pointsman.router.planning.composing.composition import FITS, Composition, Understood
+from pointsman.router.planning.composing.composition import Composition, Understood
+from pointsman.router.planning.composing.named import named
+from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Value
+from pointsman.router.planning.mentions import QUOTED
 from pointsman.router.planning.retrieval import Hit, stems
 from pointsman.router.values import kinds_of
+
+TRIED = 5
+"""Capabilities whose arguments are read before one is chosen."""
+LIKE = 0.35
+"""Likeness from which a capability without cues of its own counts as what is asked for."""
+NEAR = 0.42
+"""Score from which one of our own capabilities is tried; how sure that is, the confidence says."""
+WORDS, TITLE = 0.3, 0.2
+"""What shared words, and the part of the title that was said, count beside a cosine."""
+SAID, LACKS = 0.15, 0.15
+"""What is added when every name and number of the clause is used, and taken off for an argument that lacks."""
+ON_SOMETHING = frozenset(("table", "file", "list"))
+LITERAL = re.compile(
+    QUOTED.pattern + r"|(?<![\w.])[\w.-]+/[\w.-]+(?![\w/])|(?<![\w.,])\d[\d.,]*\d|(?<![\w.,])\d"
+)
+"""Names and numbers of a clause: quoted, joined with a slash, in digits."""
+
+
+def likeness(hit: Hit, text: str) -> float:
+    """How near a clause is to what a capability says of itself, about 0..1.5; cues do not count."""
+    title = stems(hit.capability.title)
+    said = len(title & stems(text)) / len(title) if title else 0.0
+    return hit.meaning + WORDS * hit.words + TITLE * said
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A capability with the arguments that a clause gives it. worth: what candidates are compared by."""
+
+    hit: Hit
+    filled: Filled
+    given: Mapping[str, Any]
+    likeness: float
+    share: float
+
+    @property
+    def worth(self) -> float:
+        return self.likeness + SAID * self.share - LACKS * len(self.filled.missing)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it has what it works on."""
+        properties = self.hit.capability.properties
+        return not any(kinds_of(properties[m]) & ON_SOMETHING for m in self.filled.missing)
+
+
+async def foreign(
+    work: Composition, clause: Clause, source: Value | None, hits: Sequence[Hit]
+) -> Understood | None:
+    """The capability without cues of ours that a clause asks for, if one is near enough."""
+    scored = [(likeness(h, clause.core), h) for h in hits if not built_in(h.capability.name)]
+    near = sorted((s for s in scored if s[0] >= LIKE), key=lambda s: -s[0])[:TRIED]
+    tried = [await _tried(work, hit, score, clause, source) for score, hit in near]
+    standing = [c for c in tried if c.stands]
+    if not standing:
+        return None
+    best = max(standing, key=lambda c: c.worth)
+    score = min(1.0, best.likeness)
+    if best.filled.missing:
+        return _incomplete(best.hit.capability, best.filled.missing, score)
+    capability = best.hit.capability
+    made = work.add(capability.name, best.filled.arguments, capability.title[:90], source)
+    return Understood(made, score, way="foreign", share=best.share)
+
+
+async def _tried(
+    work: Composition, hit: Hit, score: float, clause: Clause, source: Value | None
+) -> _Candidate:
+    capability = hit.capability
+    given: dict[str, Any] = {}
+    for name in capability.required:
+        schema = capability.properties[name]
+        takes = kinds_of(schema)
+        link = _linked(takes, source, schema)
+        if link is not None and (takes & ON_SOMETHING or clause.refers_back):
+            given[name] = link
+    given |= named(capability, clause.core)
+    filled = await fill(
+        clause.core, capability, given, now=work.request.now, embedder=work.embedder
+    )
+    held = [capability.title, *map(str, filled.arguments.values())]
+    share = accounted(clause.core, " ".join(held))
+    return _Candidate(hit, filled, given, score, share)
+
+
+def accounted(text: str, held: str) -> float:
+    """The share of a clause's names and numbers that stand in what was made of it; 1 when it has none."""
+    said = [m.group().strip("\"'“”«»`‘’") for m in LITERAL.finditer(text)]
+    if not said:
+        return 1.0
+    plain = held.casefold()
+    used = [all(p in plain for p in s.casefold().replace(",", "").split("/")) for s in said]
+    return sum(used) / len(used)
 
 
 async def by_retrieval(
     work: Composition, clause: Clause, source: Value | None, hits: Sequence[Hit]
 ) -> Understood | None:
-    for hit in hits[:2]:
-        if hit.score < FITS:
+    """One of our own capabilities, where cues and meaning point to it."""
+    for hit in [h for h in hits if built_in(h.capability.name)][:2]:
+        if hit.score < NEAR:
             break
         found = await general(work, hit, clause, source)
         if found is not None:
@@ -48,12 +150,12 @@ async def general(
     if not given and not filled.used and capability.required:
         return None
     value = work.add(capability.name, filled.arguments, capability.title, source)
-    return Understood(value, hit.score, way="capability", share=hit.words)
+    return Understood(value, hit.score, way="capability", share=max(hit.words, hit.cue))
 
 
 def _incomplete(capability: Capability, missing: Sequence[str], score: float) -> Understood | None:
     """A question for what is missing; None when that is no matter of words."""
-    if any(kinds_of(capability.properties[m]) & {"table", "file", "list"} for m in missing):
+    if any(kinds_of(capability.properties[m]) & ON_SOMETHING for m in missing):
         return None
     what = " and ".join(m.replace("_", " ") for m in missing)
     why = f"to {capability.title} I need the {what}"

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pointsman.router.planning.base import Embedder, Request
 from pointsman.router.planning.clauses import Clause
+from pointsman.router.planning.confidence import Way
 from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.mentions import Mentions
 
@@ -28,7 +29,8 @@ INDEPENDENT = re.compile(
 class Understood:
     """What one clause came to. `value` None: nothing serves it, `why` says so. `supersedes`: an earlier
     value that this one holds as well. way: how it was read ("exact", "table", "texts", "capability").
-    share: of the clause's words, how many the reading accounts for, 0..1, where it is known.
+    share: of the clause's words, how many the reading accounts for, 0..1, where it is known. also: values that
+    the clause asked for beside `value`.
     """
 
     value: Value | None
@@ -36,8 +38,9 @@ class Understood:
     why: str = ""
     question: str | None = None
     supersedes: Value | None = None
-    way: str = ""
+    way: Way | Literal[""] = ""
     share: float = 1.0
+    also: tuple[Value, ...] = ()
 
 
 @dataclass(slots=True)

@@ -13,8 +13,32 @@ from pointsman.router.values import Quantity
 SCORE = 0.95
 
 
+PARTS = {
+    "half": 2, "halve": 2, "third": 3, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
+}  # fmt: skip
+NUMBERS = {
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+}  # fmt: skip
+FRACTION = re.compile(
+    rf"\b(?:(?P<many>\d+|{'|'.join(NUMBERS)})[\s-]+)?(?P<part>{'|'.join(PARTS)})s?\s+of\s+(?=[\d$€£])",
+    re.IGNORECASE,
+)
+AMONG = re.compile(r"\b((?:split|divide|share)\b.*?\d\S*\s+)among\b", re.IGNORECASE)
+
+
+def in_digits(text: str) -> str:
+    """ "3 quarters of 188" as "3/4 * 188", "split 90 among 4" as "split 90 between 4"."""
+
+    def said(match: re.Match[str]) -> str:
+        many = (match["many"] or "1").lower()
+        return f"{NUMBERS.get(many, many)}/{PARTS[match['part'].lower()]} * "
+
+    return AMONG.sub(r"\1between", FRACTION.sub(said, text))
+
+
 def exactly(work: Composition, text: str, focus: Value | None) -> Understood | None:
     """None when the clause is nothing of the kind. `focus`: a number that "it" would mean."""
+    text = in_digits(text)
     number = focus if focus is not None and focus.kinds & {"quantity", "number"} else None
     measured = conversion(text)
     if measured is not None and work.can("units.convert"):

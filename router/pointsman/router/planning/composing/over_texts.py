@@ -1,8 +1,9 @@
 """Wishes about texts: which capability of the text family a clause asks for, and its tasks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pointsman.router.catalog import Capability
 from pointsman.router.plan import Condition, Ref
@@ -17,6 +18,14 @@ from pointsman.router.planning.retrieval import Hit
 SCORE = 0.85
 NEARLY = 0.12
 """How far below the best hit a text capability may stand and still be meant."""
+READ_EXACTLY = ("date.", "math.", "units.")
+"""What is read word by word or not at all: no rival of an answer from the texts."""
+ASKS_WHEN = re.compile(
+    r"(?:(?:at|on|in|for|by|from|until)\s+)?(?:what time|when|how (?:long|much|far|old|often)|where|why|may|can|is|are|"
+    r"does|do|must|should)\b",
+    re.IGNORECASE,
+)
+"""Questions that a passage answers, whatever else is named in them."""
 TELLS = re.compile(r"(?:tell|find out|say)\b", re.IGNORECASE)
 HOW_MANY = re.compile(r"\W*how many\b|\W*count\b|\W*number of\b", re.IGNORECASE)
 
@@ -31,6 +40,8 @@ def text_wish(work: Composition, clause: Clause, source: Value, hits: Sequence[H
         if not texts.is_text_capability(name) or not near:
             continue
         if not source.documents and _is_selection(work, name, clause):
+            continue
+        if source.documents and name == "text.entities" and ASKS_WHEN.match(clause.core):
             continue
         if texts.arguments_for(name, clause.core) is not None:
             return hit
@@ -61,7 +72,8 @@ def over_texts(
     if wish is not None:
         return text_task(work, wish.capability, clause, source)
     asks = clause.question or TELLS.match(clause.core)
-    if asks and source.documents and work.can("text.answer") and hits[0].score < 0.75:
+    rival = next((h.score for h in hits if not h.capability.name.startswith(READ_EXACTLY)), 0.0)
+    if asks and source.documents and work.can("text.answer") and rival < 0.75:
         return text_task(work, work.draft.catalog["text.answer"], clause, source)
     return None
 
@@ -82,7 +94,21 @@ def text_task(
             given["column"] = column
     arguments = {texts.parameter_of(name): source.argument, **given}
     made = work.add(name, arguments, texts.title_for(name, capability.title, given), source)
+    if name == "text.count" and given.get("phrase") is None:
+        return Understood(
+            made, SCORE, way="texts", also=_other_counts(work, clause, arguments, source)
+        )
     return _followed(work, name, clause, source, made)
+
+
+def _other_counts(
+    work: Composition, clause: Clause, arguments: Mapping[str, Any], source: Value
+) -> tuple[Value, ...]:
+    """ "how many sentences and words": one count for each."""
+    return tuple(
+        work.add("text.count", {**arguments, "what": what}, f"count {what}", source)
+        for what in texts.counted(clause.core)[1:]
+    )
 
 
 def _followed(

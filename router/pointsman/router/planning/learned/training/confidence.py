@@ -32,7 +32,7 @@ PENALTY = 3.0
 STEPS = 40
 SURE = 0.95
 """Share of plans that must be right from the confidence on at which no other planner is asked."""
-REACHED = 0.95
+REACHED = 0.98
 """Share of right plans that must reach the confidence below which none is offered."""
 NONE = Threshold(0.0, 1.0, 1.0)
 
@@ -72,7 +72,7 @@ def _scaled(made: Sequence[Planned], seed: int) -> Confidence:
     for number in range(FOLDS):
         inside, outside = fold != number, fold == number
         model = _regression(rows[inside], truth[inside], weight[inside])
-        odds[outside] = (rows[outside] - model.centre) / model.spread @ model.weights + model.bias
+        odds[outside] = model.standard(rows[outside]) @ model.weights + model.bias
     scale, shift = _newton(odds[:, None], truth, weight, 1e-3)
     return replace(
         _regression(rows, truth, weight), slope=max(0.1, float(scale[0])), shift=float(shift)
@@ -92,8 +92,9 @@ def _clauses(made: Sequence[Planned]) -> tuple[Floats, Floats, Floats, NDArray[n
 def _regression(rows: Floats, truth: Floats, weight: Floats) -> Confidence:
     centre = np.average(rows, axis=0, weights=weight)
     spread = np.maximum(np.sqrt(np.average((rows - centre) ** 2, axis=0, weights=weight)), 0.05)
-    weights, bias = _newton((rows - centre) / spread, truth, weight, PENALTY)
-    return Confidence(weights, centre, spread, bias, 1.0, 0.0, NONE, NONE)
+    blank = Confidence(np.zeros(rows.shape[1]), centre, spread, 0.0, 1.0, 0.0, NONE, NONE)
+    weights, bias = _newton(blank.standard(rows), truth, weight, PENALTY)
+    return replace(blank, weights=weights, bias=bias)
 
 
 def _newton(rows: Floats, truth: Floats, weight: Floats, penalty: float) -> tuple[Floats, float]:

@@ -1,10 +1,12 @@
 """The plan memory: what is remembered, when it is reused, when it is not, and how it is forgotten."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_catalog import catalog
 from planning_files import FILES
+from serving import ended, serving
 
+from pointsman.experts.tools import calculator
 from pointsman.router.cards import ExpertCard
 from pointsman.router.catalog import Capability, Catalog, Effect, Prior
 from pointsman.router.events import PlanProposed, RunEnded, RunId, RunStatus, TaskDone
@@ -27,20 +31,18 @@ from pointsman.router.planning.memory import (
     examples_of,
     generalise,
 )
+from pointsman.router.planning.memory.planner import FRESH
 from pointsman.router.planning.memory.remembered import digested
 from pointsman.router.planning.retrieval import stems
 from pointsman.router.usage import Usage
 from pointsman.router.workspace import Owner, RunSpec, Workspace, connect
+from pointsman.router.workspace.owning import Owning
 from pointsman.router.workspace.traces import KEYS, Judgement, MemoryTerms, Traces
-from pointsman.router.workspace.tracing import Tracing, keep_trace, sweep_traces
+from pointsman.router.workspace.tracing import keep_trace, sweep_traces
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 CATALOG = catalog()
 pytestmark = pytest.mark.anyio
-
-
-class Traced(Tracing, Workspace):
-    """A workspace that keeps traces."""
 
 
 class WordVectors:
@@ -199,6 +201,34 @@ async def test_a_value_compared_with_a_column_must_be_one_that_the_file_has() ->
     )
 
 
+async def test_what_a_loop_goes_over_and_a_condition_compares_with_are_filled_too() -> None:
+    names = ["server.log", "policy.md"]
+    files = [FILES[n].ref.to_json() for n in names]
+    read = {
+        "id": "t",
+        "capability": "text.read",
+        "arguments": {"files": [{"$item": ""}]},
+        "for_each": {"over": files},
+    }
+    count = {
+        "id": "c",
+        "capability": "math.calculate",
+        "arguments": {"expression": "1 + 1"},
+        "when": {"ref": {"$task": "t"}, "op": "gt", "value": 3},
+    }
+    plan = parse_plan({"tasks": [read, count], "answer": ["c"]})
+    old = learnt("if there are more than 3 documents, calculate", plan, *names)
+    assert "server.log" not in json.dumps(old.plan)
+    text = "if there are more than 12 documents, calculate"
+    found = (await planned(old, text, "contract.txt", "speech.txt", "policy.md")).outcome
+    assert isinstance(found, Plan)
+    loop, when = found.tasks[0].for_each, found.tasks[1].when
+    assert loop is not None
+    assert when is not None
+    assert [f["name"] for f in loop.over] == ["contract.txt", "speech.txt", "policy.md"]  # type: ignore[union-attr]
+    assert when.value == 12
+
+
 @pytest.mark.parametrize("text", ["what is 18% of that", "what is 18% of 20 of 30"])
 async def test_what_cannot_be_filled_does_not_apply(text: str) -> None:
     old = learnt("what is 18% of 2450", one("math.calculate", expression="2450 * 18 / 100"))
@@ -288,11 +318,11 @@ CARD = ExpertCard("all", "tool", "serves all", {c.name: Prior() for c in CATALOG
 
 
 @pytest.fixture
-async def traced(redis_url: str) -> AsyncIterator[Traced]:
+async def traced(redis_url: str) -> AsyncIterator[Workspace]:
     """An empty workspace that keeps traces, and experts that serve the whole catalog."""
     redis = connect(redis_url)
     await redis.flushall()
-    made = Traced(redis)
+    made = Workspace(redis)
     made.traces.terms = MemoryTerms()
     await served(made, CATALOG)
     yield made
@@ -303,7 +333,7 @@ async def served(workspace: Workspace, catalog: Catalog) -> None:
     await workspace.announcements.announce("w", CARD, list(catalog), now=time.time())
 
 
-async def begun(workspace: Traced, text: str, plan: Plan, *files: str) -> tuple[RunId, Owner]:
+async def begun(workspace: Workspace, text: str, plan: Plan, *files: str) -> tuple[RunId, Owner]:
     """A run whose tasks are all done, and which has not ended."""
     run = await workspace.create_run(RunSpec(text, tuple(FILES[f] for f in files)))
     owner = await workspace.own(run, "controller", lease=60)
@@ -320,7 +350,9 @@ def end(status: RunStatus = "done") -> RunEnded:
     return RunEnded(status, Usage(cost=120).to_json(), 0.5, time.time())
 
 
-async def ran(workspace: Traced, text: str = TEXT, plan: Plan | None = None, *files: str) -> RunId:
+async def ran(
+    workspace: Workspace, text: str = TEXT, plan: Plan | None = None, *files: str
+) -> RunId:
     """A run that ended whole."""
     run, owner = await begun(
         workspace, text, plan or total("sales.csv"), *(files or ("sales.csv",))
@@ -333,7 +365,7 @@ def said(right: bool) -> Judgement:
     return Judgement(right, "", "ada", time.time())
 
 
-async def held_values(workspace: Traced) -> str:
+async def held_values(workspace: Workspace) -> str:
     """All that Redis holds of the memory, as one text."""
     redis = workspace._redis
     found = []
@@ -346,7 +378,9 @@ async def held_values(workspace: Traced) -> str:
     return "\n".join(found)
 
 
-async def test_a_run_that_ends_leaves_one_trace_with_its_outcome_and_cost(traced: Traced) -> None:
+async def test_a_run_that_ends_leaves_one_trace_with_its_outcome_and_cost(
+    traced: Workspace,
+) -> None:
     run = await ran(traced)
     assert await keep_trace(traced, run)
     found = [t async for t in traced.traces.all()]
@@ -357,29 +391,29 @@ async def test_a_run_that_ends_leaves_one_trace_with_its_outcome_and_cost(traced
     assert parse_plan(line["plan"]).tasks == total("sales.csv").tasks
 
 
-async def test_no_result_is_kept(traced: Traced) -> None:
+async def test_no_result_is_kept(traced: Workspace) -> None:
     await ran(traced)
     assert "secret result" not in await held_values(traced)
 
 
-async def test_a_controller_that_dies_between_end_and_trace_loses_none(traced: Traced) -> None:
+async def test_a_controller_that_dies_between_end_and_trace_loses_none(traced: Workspace) -> None:
     run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
     await traced.traces.due(run)
     assert await sweep_traces(traced, time.time() + 60) == 0  # it has not ended: nothing yet
-    await Workspace.finish(traced, owner, end())
+    await Owning.finish(traced, owner, end())  # as one that dies before it keeps the trace
     assert await sweep_traces(traced, time.time() + 60) == 1
     assert await sweep_traces(traced, time.time() + 60) == 0
     assert (await traced.traces.size())["traces"] == 1
 
 
-async def test_a_failed_run_leaves_a_trace_that_cannot_be_confirmed(traced: Traced) -> None:
+async def test_a_failed_run_leaves_a_trace_that_cannot_be_confirmed(traced: Workspace) -> None:
     run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
     await traced.finish(owner, end("failed"))
     assert await traced.traces.judge(run, said(True)) == "noted"
     assert (await traced.traces.size())["plans"] == 0
 
 
-async def test_what_a_person_confirms_is_reused_with_its_vectors_kept(traced: Traced) -> None:
+async def test_what_a_person_confirms_is_reused_with_its_vectors_kept(traced: Workspace) -> None:
     run = await ran(traced)
     assert await traced.traces.judge(run, said(True)) == "remembered"
     assert await traced.traces.judge(run, said(True)) == "remembered"
@@ -396,7 +430,7 @@ async def test_what_a_person_confirms_is_reused_with_its_vectors_kept(traced: Tr
     assert embedder.asked == first + 2  # the request and a probe: the vector came from the store
 
 
-async def test_what_is_called_wrong_leaves_and_does_not_come_back(traced: Traced) -> None:
+async def test_what_is_called_wrong_leaves_and_does_not_come_back(traced: Workspace) -> None:
     first, second = await ran(traced), await ran(traced)
     await traced.traces.judge(first, said(True))
     assert await traced.traces.judge(second, said(False)) == "barred"
@@ -408,7 +442,7 @@ async def test_what_is_called_wrong_leaves_and_does_not_come_back(traced: Traced
 
 
 async def test_in_auto_so_many_whole_runs_are_enough_and_one_complaint_is_too(
-    traced: Traced,
+    traced: Workspace,
 ) -> None:
     traced.traces.terms = MemoryTerms(mode="auto", agree=3)
     sizes = []
@@ -421,7 +455,7 @@ async def test_in_auto_so_many_whole_runs_are_enough_and_one_complaint_is_too(
     assert (await traced.traces.size())["plans"] == 0
 
 
-async def test_forgetting_leaves_no_word_of_it(traced: Traced) -> None:
+async def test_forgetting_leaves_no_word_of_it(traced: Workspace) -> None:
     text = "total revenue per region in sales.csv for the zebrafish"
     run = await ran(traced, text)
     await traced.traces.judge(run, Judgement(True, "zebrafish indeed", "ada", 1.0))
@@ -440,7 +474,7 @@ async def test_forgetting_leaves_no_word_of_it(traced: Traced) -> None:
     assert await traced.traces.judge(again, said(True)) == "barred"
 
 
-async def test_a_run_that_is_forgotten_before_it_ends_leaves_no_trace(traced: Traced) -> None:
+async def test_a_run_that_is_forgotten_before_it_ends_leaves_no_trace(traced: Workspace) -> None:
     run, owner = await begun(traced, TEXT, total("sales.csv"), "sales.csv")
     await traced.traces.forget(run)
     await traced.finish(owner, end())
@@ -448,7 +482,7 @@ async def test_a_run_that_is_forgotten_before_it_ends_leaves_no_trace(traced: Tr
     assert await sweep_traces(traced, time.time() + 60) == 0
 
 
-async def test_the_store_is_bounded_and_the_oldest_leave(traced: Traced) -> None:
+async def test_the_store_is_bounded_and_the_oldest_leave(traced: Workspace) -> None:
     traced.traces.terms = MemoryTerms(traces=3)
     runs = [await ran(traced) for _ in range(5)]
     assert [t.run async for t in traced.traces.all()] == runs[-3:]
@@ -461,7 +495,7 @@ async def test_the_store_is_bounded_and_the_oldest_leave(traced: Traced) -> None
     assert (found["traces"], found["trace_bytes"] <= size) == (2, True)
 
 
-async def test_of_remembered_plans_those_used_longest_ago_leave(traced: Traced) -> None:
+async def test_of_remembered_plans_those_used_longest_ago_leave(traced: Workspace) -> None:
     traced.traces.terms = MemoryTerms(plans=2)
     texts = (TEXT, "in sales.csv the total revenue by country region", "region totals, sales.csv")
     runs = []
@@ -475,7 +509,9 @@ async def test_of_remembered_plans_those_used_longest_ago_leave(traced: Traced) 
     assert {k.plan.run for k in await traced.traces.kept()} == {runs[0], runs[2]}
 
 
-async def test_a_remembered_plan_that_does_not_end_whole_loses_confidence(traced: Traced) -> None:
+async def test_a_remembered_plan_that_does_not_end_whole_loses_confidence(
+    traced: Workspace,
+) -> None:
     run = await ran(traced)
     await traced.traces.judge(run, said(True))
     plan = parse_plan({**total("sales.csv").to_json(), "source": f"memory:{run}"})
@@ -489,7 +525,7 @@ async def test_a_remembered_plan_that_does_not_end_whole_loses_confidence(traced
     assert later == pytest.approx(before / 2)
 
 
-async def with_mail(workspace: Traced, effect: Effect) -> tuple[Plan, str]:
+async def with_mail(workspace: Workspace, effect: Effect) -> tuple[Plan, str]:
     string = {"type": "string"}
     properties = {"to": string, "subject": string}
     schema = {"type": "object", "properties": properties, "required": ["to"]}
@@ -501,7 +537,7 @@ async def with_mail(workspace: Traced, effect: Effect) -> tuple[Plan, str]:
 
 
 async def test_values_that_go_into_an_effect_are_withheld_unless_it_is_allowed(
-    traced: Traced,
+    traced: Workspace,
 ) -> None:
     plan, text = await with_mail(traced, "once")
     run = await ran(traced, text, plan)
@@ -518,10 +554,29 @@ async def test_values_that_go_into_an_effect_are_withheld_unless_it_is_allowed(
     assert "ada@example.org" in await held_values(traced)
 
 
-async def test_where_nothing_is_to_be_kept_nothing_is(traced: Traced) -> None:
+async def test_where_nothing_is_to_be_kept_nothing_is(traced: Workspace) -> None:
     traced.traces.terms = MemoryTerms(mode="off")
     await ran(traced)
     assert await held_values(traced) == ""
+
+
+async def test_a_run_is_planned_from_memory_and_counts_as_a_use(
+    traced: Workspace, redis_url: str, tmp_path: Path
+) -> None:
+    plan = one("math.calculate", expression="17 * 23")
+    await traced.announcements.withdraw("w", [CARD])
+    planner = MemoryPlanner(WordVectors(), traced.traces)
+    async with serving(traced, redis_url, tmp_path, [calculator.CALCULATOR], planner):
+        assert (await ended(traced, RunSpec("multiply 4 by 5"))).status == "refused"
+        given = await ended(traced, RunSpec("multiply 17 by 23", plan=plan))
+        await keep_trace(traced, given.id)
+        assert await traced.traces.judge(given.id, said(True)) == "remembered"
+        await asyncio.sleep(FRESH)
+        reused = await ended(traced, RunSpec("multiply 4 by 5"))
+        await keep_trace(traced, reused.id)
+    assert (reused.status, reused.plan and reused.plan["source"]) == ("done", f"memory:{given.id}")
+    assert "20" in (reused.answer or {})["text"]
+    assert [k.whole for k in await traced.traces.kept()] == [1]
 
 
 def test_all_keys_of_the_memory_are_on_one_node_of_a_cluster() -> None:

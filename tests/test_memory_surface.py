@@ -18,8 +18,6 @@ from pointsman.client import AsyncMemory, Client, Memory, RequestRejected
 from pointsman.experts.files import LocalFiles
 from pointsman.router.workspace import Workspace, connect
 from pointsman.router.workspace.traces import MemoryTerms
-from pointsman.router.workspace.tracing import Tracing
-from pointsman.services.api import memory
 from pointsman.services.api.app import create_app
 from pointsman.services.api.server import Server
 from pointsman.services.embedded import EmbeddedRedis
@@ -33,20 +31,13 @@ SCRIPTS = {
 REQUEST = "multiply 17 by 23"
 
 
-class Traced(Tracing, Workspace):
-    """A workspace that keeps traces."""
-
-
 @contextlib.asynccontextmanager
 async def remembering(folder: Path) -> AsyncIterator[str]:
     """The gateway with a memory, and a player behind it; gives its address."""
     async with EmbeddedRedis(folder / "redis") as redis:
-        workspace = Traced(connect(redis))
+        workspace = Workspace(connect(redis))
         workspace.traces.terms = MemoryTerms()
         app = create_app(workspace, LocalFiles(folder / "files"))
-        if "/v1/memory" not in app.openapi()["paths"]:
-            app.include_router(memory.router)
-            app.openapi_schema = None
         server = Server(app, port=0)
         work = [
             asyncio.ensure_future(Player(workspace, SCRIPTS).play_all()),

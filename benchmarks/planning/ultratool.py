@@ -6,6 +6,7 @@ beside a language model (GNN4TaskPlan).
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -175,7 +176,7 @@ def by_type_and_mention(reader: Reader, text: str, names: Sequence[str]) -> list
     order = sorted(range(len(chosen)), key=lambda i: 2.0 if places[i] is None else places[i] or 0.0)
     return [
         (chosen[a].name, chosen[b].name)
-        for a, b in zip(order, order[1:], strict=False)
+        for a, b in itertools.pairwise(order)
         if fit(chosen[a], chosen[b]) > 0
     ]
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointsman.router.catalog import Catalog
-from pointsman.router.planning.base import Embedder, Planner, Vectors
+from pointsman.router.catalog import Capability, Catalog
+from pointsman.router.planning.base import Embedder, Planner, Request, Vectors
 from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
 from pointsman.router.planning.llm.settings import RemoteSettings
+from pointsman.router.planning.retrieval import Retrieval
 from pointsman.router.planning.workflow_match import WorkflowPlanner
 from pointsman.workflows.library import load_libraries
 
@@ -74,19 +75,34 @@ class WarmPlanner:
     name = "cascade"
 
     def __init__(
-        self, embedder: Embedder, remote: RemoteSettings | None, workflows: Path | None = None
+        self,
+        embedder: Embedder,
+        remote: RemoteSettings | None,
+        workflows: Path | None = None,
+        memory: Planner | None = None,
     ) -> None:
         self._embedded = EmbeddedPlanner(embedder)
+        self._retrieval = Retrieval(embedder)
         self.library = load_libraries(workflows)
-        planners: list[Planner] = [WorkflowPlanner(embedder, self.library), self._embedded]
+        planners: list[Planner] = [WorkflowPlanner(embedder, self.library)]
+        planners += [memory] if memory is not None else []
+        planners.append(self._embedded)
         if remote is not None:
             from pointsman.router.planning.llm.planner import (
                 LLMPlanner,  # openai takes a second to import
             )
 
-            planners.append(LLMPlanner(remote))
+            planners.append(LLMPlanner(remote, retrieve=self._nearest))
         self._cascade = Cascade(planners)
         self.plan = self._cascade.plan
+        self.plan_stream = self._cascade.plan_stream
+
+    async def _nearest(
+        self, request: Request, catalog: Catalog, count: int
+    ) -> Sequence[Capability]:
+        """What a language model is offered: by the user's words, never by what stands in files."""
+        hits = await self._retrieval.top(request.text, catalog, count)
+        return [hit.capability for hit in hits]
 
     async def warm(self, catalog: Catalog) -> None:
         await self._embedded.warm(catalog)
@@ -97,9 +113,12 @@ def planner_for(
     remote: RemoteSettings | None,
     cache: Path,
     workflows: Path | None = None,
+    memory: Planner | None = None,
 ) -> WarmPlanner:
-    """workflows: a folder with workflows of one's own; it need not exist. Raises BadFile."""
-    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows)
+    """workflows: a folder with workflows of one's own; it need not exist. memory: planner that reuses past
+    plans. Raises BadFile.
+    """
+    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows, memory)
 
 
 def writer_for(remote: RemoteSettings | None) -> "Writer | None":

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pointsman.router.errors import WorkspaceUnavailable
 from pointsman.router.workspace import Workspace, connect
 from pointsman.router.workspace.artifacts import ArtifactLedger, Artifacts
+from pointsman.router.workspace.tracing import sweep_traces
 from pointsman.services.embedded import EmbeddedRedis
+from pointsman.services.memory import MemorySettings, memory_planner
 from pointsman.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,11 +74,11 @@ class Runtime:
         artifacts = ArtifactLedger(
             redis, Artifacts(self.settings.artifact_place, limit=self.settings.artifact_limit)
         )
-        self.workspace = Workspace(redis, artifacts=artifacts)
+        self.workspace = Workspace(redis, artifacts=artifacts, memory=MemorySettings().terms)
         self._stack.push_async_callback(self.workspace.close)
         await self.workspace.ping()
         if "controller" in self.roles:
-            self._run("sweep", _sweep(artifacts))
+            self._run("sweep", _sweep(artifacts, self.workspace))
         encoder = None
         if self.roles & {"controller", "worker"}:
             encoder = await self._encoder()
@@ -141,8 +143,15 @@ class Runtime:
         self._stack.push_async_callback(saver.aclose)
         remote = remote_settings(self.settings)
         cache, own = self.settings.home / "cache", self.settings.workflow_folder
-        planner = planner_for(encoder, remote, cache, own)
-        graph = ControllerGraph(self.workspace, planner, saver, writer=writer_for(remote))
+        memory = memory_planner(encoder, self.workspace.traces)
+        planner = planner_for(encoder, remote, cache, own, memory)
+        graph = ControllerGraph(
+            self.workspace,
+            planner,
+            saver,
+            writer=writer_for(remote),
+            library=planner.library,
+        )
         self._run("warming", planner.warm(await self.workspace.catalog()))
         controller = Controller(self.workspace, graph)
         await self.workspace.announcements.controller_alive(controller.name, now=time.time())
@@ -195,12 +204,13 @@ class Runtime:
         self._stack.callback(_take_back, where, os.getpid())
 
 
-async def _sweep(artifacts: ArtifactLedger) -> None:
-    """Deletes large values that nobody keeps any more: those past their time, and what a crash left."""
+async def _sweep(artifacts: ArtifactLedger, workspace: Workspace) -> None:
+    """Deletes large values that nobody keeps any more, and keeps the traces of runs that a crash left without."""
     for minute in itertools.count():
         await asyncio.sleep(60)
         try:
             await artifacts.expire(time.time())
+            await sweep_traces(workspace, time.time())
             if minute % 60 == 0:
                 await artifacts.sweep_orphans(time.time())
         except WorkspaceUnavailable as error:

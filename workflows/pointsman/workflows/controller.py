@@ -7,11 +7,10 @@ at what the workspace already has before it acts.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -19,11 +18,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from pointsman.router.catalog import Catalog
 from pointsman.router.errors import (
-    CannotPlan,
     EmptyRequest,
     ExpertError,
     PointsmanError,
-    RequestError,
     RunOver,
     StaleOwner,
     WorkspaceError,
@@ -36,7 +33,6 @@ from pointsman.router.events import (
     PhaseEntered,
     PlanProposed,
     RunEnded,
-    RunStatus,
     TaskDone,
 )
 from pointsman.router.plan import (
@@ -47,8 +43,9 @@ from pointsman.router.plan import (
     TaskId,
     validate,
 )
-from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
+from pointsman.router.planning.base import Planner, Proposal, Refusal
 from pointsman.router.planning.streaming import Withdrawn, planned
+from pointsman.router.planning.workflow_match import Workflow
 from pointsman.router.preview import preview
 from pointsman.router.run import RunState
 from pointsman.router.usage import Usage
@@ -57,16 +54,28 @@ from pointsman.router.workspace import Owner, RunRecord, Workspace
 from pointsman.workflows.choosing import Router
 from pointsman.workflows.dispatcher import Dispatcher
 from pointsman.workflows.early import EarlyStart, folded, in_vain, past
+from pointsman.workflows.enforcing import Enforcer
 from pointsman.workflows.estimates import deadline_of, estimate, over_budget
+from pointsman.workflows.phases import (
+    Phases,
+    another_way,
+    failed,
+    on_outcome,
+    refused,
+    request_of,
+    status_of,
+    unplanned,
+)
 from pointsman.workflows.replanning import (
     MAX_VERSIONS,
     again,
+    done_before,
     failed_for_another_way,
     merged,
     without,
 )
 from pointsman.workflows.respond import Answer, compose, refuse, steps_taken
-from pointsman.workflows.starting import Terms
+from pointsman.workflows.starting import terms_of
 
 if TYPE_CHECKING:
     from pointsman.router.planning.llm.answer import Writer  # openai takes a second to import
@@ -76,17 +85,6 @@ ALL_MISSING, SOME_MISSING = 20.0, 6.0
 """Seconds that experts are awaited before a run is planned without them; workers tell of themselves every 5."""
 PREVIEW = 4_000
 """Characters of a result that a language model sees when it writes the answer."""
-
-
-class Phases(TypedDict, total=False):
-    """What the graph carries: ids and outcomes; everything else is in the workspace."""
-
-    run: str
-    phase: Phase
-    outcome: Literal["planned", "refused", "failed", "done", "cancelled"]
-    error: dict[str, Any] | None
-    refusal: dict[str, Any] | None
-    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +105,14 @@ class ControllerGraph:
         saver: BaseCheckpointSaver[Any],
         *,
         writer: "Writer | None" = None,
+        library: Sequence[Workflow] = (),
     ) -> None:
+        """library: workflows whose action plans bind the runs that follow them."""
         self._workspace = workspace
         self._planner = planner
         self._writer = writer
         self._router = Router(workspace)
+        self._enforcer = Enforcer(library)
         self._owners: dict[str, Owner] = {}
         self._states: dict[str, RunState] = {}
         self._saver = saver
@@ -122,12 +123,12 @@ class ControllerGraph:
         for name in ("understand", "plan", "review", "dispatch", "assess", "replan", "respond"):
             graph.add_node(name, getattr(self, f"_{name}"))
         graph.add_edge(START, "understand")
-        graph.add_conditional_edges("understand", _on_outcome("plan"), ["plan", "respond"])
-        graph.add_conditional_edges("plan", _on_outcome("review"), ["review", "respond"])
-        graph.add_conditional_edges("review", _on_outcome("dispatch"), ["dispatch", "respond"])
+        graph.add_conditional_edges("understand", on_outcome("plan"), ["plan", "respond"])
+        graph.add_conditional_edges("plan", on_outcome("review"), ["review", "respond"])
+        graph.add_conditional_edges("review", on_outcome("dispatch"), ["dispatch", "respond"])
         graph.add_edge("dispatch", "assess")
-        graph.add_conditional_edges("assess", _another_way, ["replan", "respond"])
-        graph.add_conditional_edges("replan", _on_outcome("review"), ["review", "respond"])
+        graph.add_conditional_edges("assess", another_way, ["replan", "respond"])
+        graph.add_conditional_edges("replan", on_outcome("review"), ["review", "respond"])
         graph.add_edge("respond", END)
         return graph.compile(checkpointer=saver)
 
@@ -157,7 +158,7 @@ class ControllerGraph:
         if stage.record.cancel is not None:
             return {"phase": "understand", "outcome": "cancelled"}
         if stage.record.spec.plan is None and not stage.record.request.strip():
-            return _failed("understand", EmptyRequest(), "refused")
+            return failed("understand", EmptyRequest(), "refused")
         return {"phase": "understand"}
 
     async def _plan(self, state: Phases) -> Phases:
@@ -175,14 +176,15 @@ class ControllerGraph:
                 return {"phase": "plan", "outcome": "cancelled"}
             outcome = proposal.outcome
             if isinstance(outcome, Refusal):
-                return _refused(outcome)
+                return refused(outcome)
             limit = MAX_TASKS if record.spec.plan is None else MAX_GIVEN_TASKS
             validate(outcome, catalog, max_tasks=limit)
+            outcome = self._enforcer.review(outcome).plan
         except WorkspaceError:
             raise
         except PointsmanError as error:
             await early.abandon()
-            return _unplanned(error)
+            return unplanned(error)
         finally:
             await early.stop()
         event = PlanProposed(
@@ -241,7 +243,7 @@ class ControllerGraph:
         expected = estimate(plan, await self._workspace.catalog())
         over = over_budget(budget, len(plan.tasks), int(expected["cost"]))
         if over is not None:
-            return _failed("review", over, "refused")
+            return failed("review", over, "refused")
         return {"phase": "review"}
 
     async def _dispatch(self, state: Phases) -> Phases:
@@ -251,7 +253,8 @@ class ControllerGraph:
             plan = record.parsed_plan
             kept = await self._kept(record, plan) if record.proposed == 1 else {}
             await self._workspace.write_plan(stage.owner, plan, record.proposed, kept)
-        dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms_of(record))
+        terms = terms_of(record, self._enforcer.review(record.parsed_plan).ask)
+        dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms)
         self._states[record.id] = await dispatcher.run(RunState(budget=spec.budget))
         return {"phase": "dispatch"}
 
@@ -300,14 +303,16 @@ class ControllerGraph:
         final = await self._final(record)
         catalog = await self._workspace.catalog()
         try:
-            failed = failed_for_another_way(final)
-            request = again(request_of(record), failed, catalog)
-            proposal = await self._planner.plan(request, without(catalog, failed))
+            lost = failed_for_another_way(final)
+            request = again(request_of(record), lost, catalog)
+            proposal = await self._planner.plan(request, without(catalog, lost))
             if isinstance(proposal.outcome, Refusal):
                 return {"phase": "replan"}
             plan = merged(final, proposal.outcome, record.version + 1)
             if plan is None:
                 return {"phase": "replan"}
+            follows, done = record.parsed_plan.source, done_before(final, plan)
+            plan = self._enforcer.review(plan, follows=follows, done=done).plan
             validate(plan, catalog)
         except PointsmanError as error:
             if error.fault == "us":
@@ -330,7 +335,7 @@ class ControllerGraph:
             event = AnswerReady(shown, time.time())
             await self._workspace.post(stage.owner, event, answer=shown)
         ended = RunEnded(
-            status=_status(state),
+            status=status_of(state),
             usage=answer.usage.to_json() if answer else Usage().to_json(),
             seconds=time.time() - record.created,
             at=time.time(),
@@ -348,9 +353,9 @@ class ControllerGraph:
                 return None
             more = state.get("refusal") or {}
             could_do = tuple(more.get("could_do", ()))
-            refused = refuse(Refusal(error.message, could_do, more.get("question")))
+            said = refuse(Refusal(error.message, could_do, more.get("question")))
             lost = in_vain([e async for e in past(self._workspace, record.id)])
-            return replace(refused, usage=(await self._final(record)).spent + lost)
+            return replace(said, usage=(await self._final(record)).spent + lost)
         if record.dry_run:
             return None
         plan = record.parsed_plan
@@ -408,63 +413,3 @@ class ControllerGraph:
         event = RunEnded("failed", Usage().to_json(), 0.0, time.time(), Fault.of(error))
         with suppress(StaleOwner, RunOver):
             await self._workspace.finish(owner, event)
-
-
-def request_of(record: RunRecord) -> Request:
-    """What the planner is asked."""
-    spec = record.spec
-    here = timezone(timedelta(minutes=spec.timezone))
-    created = datetime.fromtimestamp(record.created, UTC).astimezone(here)
-    return Request(spec.text, created, spec.files, spec.history, spec.prefer)
-
-
-def terms_of(record: RunRecord) -> Terms:
-    spec = record.spec
-    return Terms(
-        prefer=spec.prefer,
-        deadline=deadline_of(record),
-        fixed=spec.deadline is not None or spec.budget.seconds is not None,
-        weight=spec.weight,
-        approve=spec.approve,
-        request=record.request,
-    )
-
-
-async def _another_way(state: Phases) -> str:  # asynchronous: langgraph runs others in threads
-    return "replan" if state.get("again") else "respond"
-
-
-def _on_outcome(following: str) -> Any:
-    """On to the next phase, or straight to the answer when the run is decided."""
-
-    async def choose(state: Phases) -> str:
-        decided = state.get("outcome") in ("refused", "failed", "cancelled", "done")
-        return "respond" if decided else following
-
-    return choose
-
-
-def _failed(phase: Phase, error: PointsmanError, outcome: Literal["refused", "failed"]) -> Phases:
-    return {"phase": phase, "outcome": outcome, "error": Fault.of(error).to_json()}
-
-
-def _unplanned(error: PointsmanError) -> Phases:
-    """Whose fault it is decides whether the run is refused or failed."""
-    if isinstance(error, CannotPlan):
-        return _refused(Refusal(error.why, error.could_do))
-    return _failed("plan", error, "refused" if isinstance(error, RequestError) else "failed")
-
-
-def _refused(refusal: Refusal) -> Phases:
-    fault = Fault("request.cannot-plan", refusal.why, "caller")
-    return {
-        "phase": "plan",
-        "outcome": "refused",
-        "error": fault.to_json(),
-        "refusal": {"could_do": list(refusal.could_do), "question": refusal.question},
-    }
-
-
-def _status(state: Phases) -> RunStatus:
-    outcome = state.get("outcome", "failed")
-    return "failed" if outcome == "planned" else outcome

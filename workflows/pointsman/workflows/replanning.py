@@ -92,5 +92,15 @@ def merged(old: RunState, new: Plan, version: int) -> Plan | None:
     )
 
 
+def done_before(state: RunState, plan: Plan) -> list[str]:
+    """Capabilities of tasks that were done and are no part of a later plan, in order."""
+    kept = {t.id for t in plan.tasks}
+    return [
+        n.task.capability
+        for n in state.nodes.values()
+        if n.status == "done" and not n.parent and n.task.id not in kept
+    ]
+
+
 def _same(done: Task, task: Task) -> bool:
     return replace(done, id=task.id, title="") == replace(task, title="")

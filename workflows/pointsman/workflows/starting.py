@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pointsman.router.catalog import Capability
@@ -21,11 +21,12 @@ from pointsman.router.preview import preview
 from pointsman.router.run import Ask, Collect, Node, RunState, Settle, Start, child_id
 from pointsman.router.usage import Usage
 from pointsman.router.values import kind_of
-from pointsman.router.workspace import DeadLetter, Owner, Workspace
+from pointsman.router.workspace import DeadLetter, Owner, RunRecord, Workspace
 from pointsman.router.workspace.approvals import request_for
 from pointsman.router.workspace.artifacts import ArtifactDamaged, ArtifactMissing
 from pointsman.router.workspace.records import Approve, digest_of
 from pointsman.workflows.choosing import Router
+from pointsman.workflows.estimates import deadline_of
 from pointsman.workflows.respond import CONDITION
 
 CALL_SECONDS = 120.0
@@ -42,7 +43,8 @@ RECENCY = 1e-10
 class Terms:
     """Under which a run is dispatched. deadline: seconds since the epoch; fixed: the caller set it.
 
-    weight: the run's share of the experts. approve: which tasks wait for a person.
+    weight: the run's share of the experts. approve: which tasks wait for a person. ask: tasks outside of the
+    run's workflow, which wait for a person in any case, with the reason.
     """
 
     prefer: Prefer
@@ -51,6 +53,21 @@ class Terms:
     weight: float = 1.0
     approve: Approve = "marked"
     request: str = ""
+    ask: Mapping[TaskId, str] = field(default_factory=dict)
+
+
+def terms_of(record: RunRecord, ask: Mapping[TaskId, str] | None = None) -> Terms:
+    """ask: tasks that its workflow does not foresee."""
+    spec = record.spec
+    return Terms(
+        prefer=spec.prefer,
+        deadline=deadline_of(record),
+        fixed=spec.deadline is not None or spec.budget.seconds is not None,
+        weight=spec.weight,
+        approve=spec.approve,
+        request=record.request,
+        ask=ask or {},
+    )
 
 
 class Starter:
@@ -80,7 +97,8 @@ class Starter:
             arguments = await self._arguments(state, node, results)
             described = self._router.capability(name)
             if self._needs_yes(node, described, arguments):
-                await self._hold(node, arguments, "marked", f"May {name} be called with this?")
+                why = self._outside(node) or f"May {name} be called with this?"
+                await self._hold(node, arguments, "marked", why)
                 return None
             route = self._router.route(
                 name,
@@ -134,12 +152,19 @@ class Starter:
     def _needs_yes(
         self, node: Node, capability: Capability | None, arguments: Mapping[str, Any]
     ) -> bool:
-        if capability is None or self._terms.approve == "never":
+        outside = self._outside(node) is not None
+        if capability is None or (self._terms.approve == "never" and not outside):
             return False
-        wanted = capability.approval or (
-            self._terms.approve == "effects" and capability.effect in ("keyed", "once")
+        wanted = (
+            outside
+            or capability.approval
+            or (self._terms.approve == "effects" and capability.effect in ("keyed", "once"))
         )
         return wanted and node.approved != digest_of(capability.name, arguments)
+
+    def _outside(self, node: Node) -> str | None:
+        """Why a task is not one that the run's workflow foresees; None when it is."""
+        return self._terms.ask.get(node.parent or node.task.id)
 
     async def settle(self, state: RunState, command: Settle) -> None:
         """A result that a person gave."""

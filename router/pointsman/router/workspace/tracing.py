@@ -125,6 +125,8 @@ def _candidate(
 ) -> tuple[Remembered | None, str]:
     if record.spec.history:
         return None, "it was said in the course of a conversation"
+    if record.spec.tenant != "default":
+        return None, "plans are not shared between tenants"
     if plan.unserved:
         return None, "its plan leaves out a part of the request"
     here = timezone(timedelta(minutes=record.spec.timezone))
@@ -166,13 +168,23 @@ def _without(plan: Plan, catalog: Catalog) -> dict[str, Any]:
     """A plan's JSON form without the values that go into effects."""
     told = plan.to_json()
     tasks = [
-        {**t, "title": "", "arguments": {k: _hidden(v) for k, v in t["arguments"].items()}}
-        if _is_secret(t["capability"], catalog)
-        else t
-        for t in told["tasks"]
+        _without_values(t) if _is_secret(t["capability"], catalog) else t for t in told["tasks"]
     ]
     value: dict[str, Any] = json.loads(json.dumps({**told, "tasks": tasks, "assumptions": []}))
     return value
+
+
+def _without_values(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Its title may name them."""
+    loop, when = task["for_each"], task["when"]
+    over = loop and loop["over"]
+    return {
+        **task,
+        "title": "",
+        "arguments": {k: _hidden(v) for k, v in task["arguments"].items()},
+        "for_each": loop and {**loop, "over": [] if isinstance(over, list) else over},
+        "when": when and {**when, "value": None},
+    }
 
 
 def _hidden(value: Any) -> Any:

@@ -48,6 +48,7 @@ from pointsman.router.workspace.records import (
     RunSpec,
     Snapshot,
 )
+from pointsman.router.workspace.traces import MemoryTerms
 from pointsman.router.workspace.wakeups import Wakeups
 
 PAGE = 500
@@ -64,9 +65,14 @@ TASK_STATUSES: TypeAdapter[dict[str, TaskStatus]] = TypeAdapter(dict[str, TaskSt
 
 class Watching(Acts):
     def __init__(
-        self, redis: Redis, *, artifacts: ArtifactLedger | None = None, keep_seconds: int = KEEP
+        self,
+        redis: Redis,
+        *,
+        artifacts: ArtifactLedger | None = None,
+        keep_seconds: int = KEEP,
+        memory: MemoryTerms | None = None,
     ) -> None:
-        super().__init__(redis, artifacts=artifacts, keep_seconds=keep_seconds)
+        super().__init__(redis, artifacts=artifacts, keep_seconds=keep_seconds, memory=memory)
         self.wakeups = Wakeups(redis)
         self.announcements = Announcements(redis)
 

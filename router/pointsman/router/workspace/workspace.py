@@ -10,8 +10,9 @@ from pointsman.router.workspace.approvals import Approvals
 from pointsman.router.workspace.attempts import Attempts
 from pointsman.router.workspace.growing import Growing
 from pointsman.router.workspace.owning import Owning
+from pointsman.router.workspace.tracing import Tracing
 
 
-class Workspace(Approvals, Owning, Growing, Attempts):
+class Workspace(Approvals, Tracing, Owning, Growing, Attempts):
     """All sides in one. artifacts: where large values go; without it they stay in their slots.
     memory: what `traces` keeps of runs that have ended."""

@@ -16,6 +16,7 @@ from pointsman.services.api import (
     errors,
     files,
     health,
+    memory,
     runs,
 )
 from pointsman.services.api.gateway import ApiSettings, Gateway
@@ -48,7 +49,7 @@ def create_app(
     app.state.gateway = gateway
     errors.install(app)
     app.add_middleware(Guard, gateway=gateway)
-    for noun in (runs, approvals, dead_letters, files, chat, capabilities, health):
+    for noun in (runs, memory, approvals, dead_letters, files, chat, capabilities, health):
         app.include_router(noun.router)
 
     @app.get("/", include_in_schema=False)

@@ -47,8 +47,8 @@ def exactly(work: Composition, text: str, focus: Value | None) -> Understood | N
             return made
     asked = date_question(text, work.request.now)
     if asked is not None and work.can(asked.capability):
-        made = work.add(asked.capability, asked.arguments, asked.title)
-        return Understood(made, SCORE, way="exact")
+        task = work.add(asked.capability, asked.arguments, asked.title)
+        return Understood(task, SCORE, way="exact")
     return _calculated(work, text, number)
 
 

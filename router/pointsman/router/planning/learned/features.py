@@ -180,8 +180,9 @@ class Reader:
 def _prior(near: Nearness, spread: _Spread) -> Floats:
     """By what candidates are taken: votes where there are some, meaning and words everywhere."""
     told = 0.25 * (near.best + near.soft + near.example) / 3 + 0.15 * near.name + 0.2 * near.words
-    prior: Floats = told + np.clip(spread.ridge, 0, 1) + 0.3 * spread.mixed + 0.3 * spread.few
-    return prior
+    return (told + np.clip(spread.ridge, 0, 1) + 0.3 * spread.mixed + 0.3 * spread.few).astype(
+        np.float32
+    )
 
 
 def _ranks(values: Floats) -> Floats:

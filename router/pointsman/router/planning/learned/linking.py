@@ -6,6 +6,7 @@ mentions them, whether the output's kind fits a parameter, and what their texts 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ def _orders(chosen: Sequence[Capability], reader: Reader, votes: Votes) -> tuple
     return before, near
 
 
-def _between(share: Floats, a: int, b: int) -> float:
+def _between(share: NDArray[np.floating[Any]], a: int, b: int) -> float:
     """How likely another of the chosen stands between the two."""
     others = [c for c in range(len(share)) if c not in (a, b)]
     return max((float(min(share[a, c], share[c, b])) for c in others), default=0.0)

@@ -37,8 +37,8 @@ def _as_said(one: Remembered) -> dict[str, Any]:
             "capability": t["capability"],
             "arguments": _said(t["arguments"], one),
             "after": t["after"],
-            "for_each": t["for_each"],
-            "when": t["when"],
+            "for_each": _said(t["for_each"], one),
+            "when": _said(t["when"], one),
         }
         for t in one.plan["tasks"]
     ]

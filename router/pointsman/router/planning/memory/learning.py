@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pointsman.router.catalog import Catalog
+from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import PlanError
 from pointsman.router.plan import Plan
 from pointsman.router.planning.memory.constants import (
@@ -70,12 +70,8 @@ def generalise(
             raise NotGeneral(f"nothing serves {task.capability!r} now")
         secret = capability.effect in ("keyed", "once") and not effect_arguments
         learning.secret = set() if secret else None
-        arguments = {
-            k: learning.general(v, capability.properties.get(k, {}))
-            for k, v in form["arguments"].items()
-        }
+        tasks.append(learning.task(form, capability))
         withheld |= learning.secret or set()
-        tasks.append({**form, "title": learning.title(form["title"]), "arguments": arguments})
     told = {**plan.to_json(), "tasks": tasks, "source": "", "assumptions": [], "unserved": []}
     return learning.remembered(told, plan, catalog, run, now.timestamp(), how, withheld)
 
@@ -101,6 +97,20 @@ class _Learning:
         self.columns: dict[str, None] = {}
         self.secret: set[int] | None = None
         self._names = {c.name for f in files for c in f.columns or ()}
+
+    def task(self, form: Mapping[str, Any], capability: Capability) -> dict[str, Any]:
+        """A task in its JSON form with what came from the request replaced. Raises NotGeneral."""
+        loop, when = form["for_each"], form["when"]
+        made = {
+            "arguments": {
+                k: self.general(v, capability.properties.get(k, {}))
+                for k, v in form["arguments"].items()
+            },
+            "for_each": loop and {**loop, "over": self.general(loop["over"], {})},
+            "when": when and {**when, "value": self.general(when["value"], {})},
+        }
+        title = "" if self.secret is not None else self.title(form["title"])
+        return {**form, **made, "title": title}
 
     # --- arguments ------------------------------------------------------------------------------
 

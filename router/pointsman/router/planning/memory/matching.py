@@ -131,10 +131,8 @@ def _check_catalog(remembered: Remembered, catalog: Catalog) -> None:
 def filled(remembered: Remembered, alignment: Alignment, request: Request) -> Plan:
     """The remembered plan for a new request. Raises Mismatch when a file is missing or has no such column."""
     filling = _Filling(remembered, alignment, request)
-    tasks = [
-        {**t, "arguments": {k: filling.value(v) for k, v in t["arguments"].items()}}
-        for t in remembered.plan["tasks"]
-    ]
+    parts = ("arguments", "for_each", "when")
+    tasks = [{**t, **{p: filling.value(t[p]) for p in parts}} for t in remembered.plan["tasks"]]
     filling.check_columns()
     plan = {**remembered.plan, "tasks": tasks, "source": f"memory:{remembered.run}"}
     return parse_plan(plan)

@@ -202,7 +202,8 @@ def _scores(nets: dict[str, Net], stack: _Stack, rows: Tensor, dropout: float) -
 def _whole_scores(net: Net, stack: _Stack, rows: Tensor) -> Tensor:
     """What the network gives for heads.wholes, without laying out what is the same in many rows."""
     weights = net.first.weight * net.scale
-    own, size, context = weights.split((WHOLE, LARGEST, len(CONTEXT)), 1)
+    own, rest = weights[:, :WHOLE], weights[:, WHOLE:]
+    size, context = rest[:, :LARGEST], rest[:, LARGEST:]
     asked = stack.unary[rows, 0, -len(CONTEXT) :]
     fixed = stack.by_size @ size.T + net.first.bias - weights @ net.shift
     hidden = stack.whole[rows] @ own.T + fixed + (asked @ context.T)[:, None]

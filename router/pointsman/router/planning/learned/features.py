@@ -180,9 +180,10 @@ class Reader:
 def _prior(near: Nearness, spread: _Spread) -> Floats:
     """By what candidates are taken: votes where there are some, meaning and words everywhere."""
     told = 0.25 * (near.best + near.soft + near.example) / 3 + 0.15 * near.name + 0.2 * near.words
-    return (told + np.clip(spread.ridge, 0, 1) + 0.3 * spread.mixed + 0.3 * spread.few).astype(
-        np.float32
+    prior: Floats = np.asarray(
+        told + np.clip(spread.ridge, 0, 1) + 0.3 * spread.mixed + 0.3 * spread.few, np.float32
     )
+    return prior
 
 
 def _ranks(values: Floats) -> Floats:

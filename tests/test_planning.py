@@ -18,8 +18,10 @@ from pointsman.experts.models.encoder import Encoder
 from pointsman.router.catalog import Capability, Catalog, Prior
 from pointsman.router.errors import BadFile, EmptyRequest, RequestError, RequestTooLong, UnknownFile
 from pointsman.router.plan import Plan, Ref, validate
-from pointsman.router.planning.base import Refusal, Request
+from pointsman.router.planning.base import Refusal, Request, Turn
+from pointsman.router.planning.composing.named import is_said, named
 from pointsman.router.planning.embedded import EmbeddedPlanner
+from pointsman.router.planning.following_up import follow_up
 from pointsman.router.values import FileProfile
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -191,3 +193,111 @@ def test_a_file_that_cannot_be_read_is_named_once(planning: Planning) -> None:
     with pytest.raises(BadFile) as raised:
         asyncio.run(planning.planner.plan(request, planning.catalog))
     assert str(raised.value) == "file 'sales.csv' cannot be read: it is empty"
+
+
+def arguments(plan: Plan | Refusal, capability: str) -> list[dict[str, Any]]:
+    assert isinstance(plan, Plan), plan
+    return [dict(t.arguments) for t in plan.tasks if t.capability == capability]
+
+
+def test_what_nothing_does_is_refused_with_what_is_possible(planning: Planning) -> None:
+    refusal = planning.plan("turn off the heating in the hall")
+    assert isinstance(refusal, Refusal)
+    assert refusal.could_do
+
+
+def test_every_decision_is_told_in_words(planning: Planning) -> None:
+    request = Request("total revenue by region", NOW, (planning_files.FILES["sales.csv"],))
+    proposal = asyncio.run(planning.planner.plan(request, planning.catalog))
+    first = proposal.considered[0]
+    assert first.name == "read as a question about the table"
+    assert first.score == proposal.confidence
+    assert "right readings reach" in str(first.detail["decision"])
+    assert first.detail["reasons"]
+
+
+def test_two_counts_asked_for_at_once_are_both_answered(planning: Planning) -> None:
+    plan = planning.plan("how many sentences and words are in speech.txt", ("speech.txt",))
+    assert [a["what"] for a in arguments(plan, "text.count")] == ["sentences", "words"]
+    assert isinstance(plan, Plan)
+    assert len(plan.answer) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [("3 quarters of 188", "3/4 * 188"), ("what is two thirds of 96?", "2/3 * 96")],
+)
+def test_fractions_in_words_are_calculated(planning: Planning, text: str, expression: str) -> None:
+    (given,) = arguments(planning.plan(text), "math.calculate")
+    assert given["expression"].replace(" ", "") == expression.replace(" ", "")
+
+
+def test_a_pie_in_a_recipe_is_no_chart(planning: Planning) -> None:
+    plan = planning.plan("How long does the apple pie bake?", ("policy.md",))
+    assert isinstance(plan, Plan)
+    assert "chart.draw" not in [t.capability for t in plan.tasks]
+
+
+def test_what_goes_on_from_the_turn_before_uses_it(planning: Planning) -> None:
+    files = (planning_files.FILES["customers.csv"],)
+    before = (Turn("show customers from Germany", "12 customers"),)
+    request = Request("how many of those are older than 30?", NOW, files, before)
+    plan = asyncio.run(planning.planner.plan(request, planning.catalog)).outcome
+    assert isinstance(plan, Plan)
+    said = str([dict(t.arguments) for t in plan.tasks])
+    assert "Germany" in said
+    assert "30" in said
+    assert len(plan.answer) == 1
+    assert "show customers from Germany" in plan.assumptions[0]
+
+
+def test_the_same_for_another_value_asks_the_turn_before_again() -> None:
+    before = (Turn("total revenue in 2024 by region", "a table"),)
+    again = follow_up(Request("and the same for 2023?", NOW, (), before))
+    assert again.request.text == "total revenue in 2023 by region"
+    assert follow_up(Request("what about March 2023", NOW, (), before)).request.text == (
+        "total revenue in 2023 by region"
+    )
+    plain = Request("total revenue in 2023", NOW, (), before)
+    assert follow_up(plain).request is plain
+
+
+def test_a_request_that_stands_on_its_own_leaves_the_turn_before_alone(
+    planning: Planning,
+) -> None:
+    before = (Turn("show customers from Germany", "12 customers"),)
+    request = Request("What is 12 * 7?", NOW, (), before)
+    plan = asyncio.run(planning.planner.plan(request, planning.catalog)).outcome
+    assert isinstance(plan, Plan)
+    assert [t.capability for t in plan.tasks] == ["math.calculate"]
+
+
+REPOSITORY = {
+    "type": "object",
+    "properties": {
+        "owner": {"type": "string"},
+        "repo": {"type": "string"},
+        "issue_number": {"type": "integer"},
+    },
+    "required": ["owner", "repo", "issue_number"],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remove the labels of issue 42 in acme/widgets",
+        "remove all labels from issue 42 of the repository widgets owned by acme",
+        "issue number 42, repository widgets of acme",
+    ],
+)
+def test_values_are_read_beside_the_name_of_what_they_are(text: str) -> None:
+    labels = Capability("git.unlabel", "Removes all labels from an issue.", REPOSITORY, {})
+    assert named(labels, text) == {"owner": "acme", "repo": "widgets", "issue_number": 42}
+
+
+def test_a_number_is_no_value_of_a_parameter_that_is_not_named() -> None:
+    schema = {"type": "object", "properties": {"release_type": {"type": "integer"}}}
+    found = Capability("film.find", "Finds films.", schema, {})
+    assert not is_said(found, "release_type", 13, "films like film 13")
+    assert is_said(found, "release_type", 3, "films with release type 3")

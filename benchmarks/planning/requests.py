@@ -82,6 +82,36 @@ def run(options: Options) -> dict[str, object]:
     for kind, many in kinds.items():
         good = sum(not v.why for v in sets["60, with 300 more"] if v.kind == kind)
         print(f"   {kind:19} {good:3} of {many:2}")
+    sure = calibrated(sets["60, with 300 more"])
+    print(
+        f"confidence in the plans of the 60: mean {sure['confidence']:.3f}, right {sure['right']:.3f}, "
+        f"Brier {sure['brier']:.3f} (always the mean: {sure['always']:.3f})"
+    )
+    return {
+        "confidence": sure,
+        **_figures(sets, simple),
+    }
+
+
+def calibrated(verdicts: Sequence[asked.Verdict]) -> dict[str, float]:
+    """What the plans' confidence was worth where it was fitted to none of the requests."""
+    told = [(v.confidence, not v.why) for v in verdicts if v.confidence is not None]
+    if not told:
+        return dict.fromkeys(("plans", "confidence", "right", "brier", "always"), 0.0)
+    sure, right = (sum(float(t[i]) for t in told) / len(told) for i in (0, 1))
+    brier = sum((float(c) - r) ** 2 for c, r in told) / len(told)
+    return {
+        "plans": len(told),
+        "confidence": sure,
+        "right": right,
+        "brier": brier,
+        "always": right * (1 - right),
+    }
+
+
+def _figures(
+    sets: Mapping[str, Sequence[asked.Verdict]], simple: Mapping[str, tuple[str, str]]
+) -> dict[str, object]:
     return {
         name: {
             "right": sum(not v.why for v in verdicts),

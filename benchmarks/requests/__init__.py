@@ -24,13 +24,14 @@ DEADLINE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one request went; `why` is empty when it is right."""
+    """How one request went; `why` is empty when it is right. confidence: of its plan, if one was made."""
 
     id: str
     kind: str
     why: str
     seconds: float
     tasks: tuple[str, ...]
+    confidence: float | None = None
 
 
 def requests() -> list[dict[str, Any]]:
@@ -51,7 +52,9 @@ def tried(client: Client, request: dict[str, Any], gold: dict[str, Any]) -> Verd
     seconds = time.monotonic() - began
     why = wrong(Seen(answer, events, client.content), request["checks"], gold)
     tasks = tuple(step.capability for step in answer.steps)
-    return Verdict(request["id"], request["kind"], why, seconds, tasks)
+    plans = [e.fields["plan"] for e in events if e.type == "plan.proposed"]
+    confidence = float(plans[0]["confidence"]) if plans else None
+    return Verdict(request["id"], request["kind"], why, seconds, tasks, confidence)
 
 
 def told(verdict: Verdict, *, verbose: bool) -> None:

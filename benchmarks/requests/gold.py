@@ -139,7 +139,7 @@ def of_budget() -> dict[str, Any]:
     from openpyxl import load_workbook
 
     sheet = load_workbook(EXAMPLES / "budget.xlsx")["Budget"]
-    lines = [list(r) for r in sheet.iter_rows(min_row=2, values_only=True)]
+    lines: list[list[Any]] = [list(r) for r in sheet.iter_rows(min_row=2, values_only=True)]
     spent = {team: sum(r[3] for r in lines if r[0] == team) for team in {r[0] for r in lines}}
     return {
         "budget_spent": ranked(spent),

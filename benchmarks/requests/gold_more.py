@@ -67,7 +67,7 @@ def of_budget() -> dict[str, Any]:
     from openpyxl import load_workbook
 
     sheet = load_workbook(EXAMPLES / "budget.xlsx")["Budget"]
-    lines = [list(r) for r in sheet.iter_rows(min_row=2, values_only=True)]
+    lines: list[list[Any]] = [list(r) for r in sheet.iter_rows(min_row=2, values_only=True)]
     teams = sorted({str(r[0]) for r in lines})
     sums = [[sum(r[c] for r in lines if r[0] == t) for c in (2, 3)] for t in teams]
     return {

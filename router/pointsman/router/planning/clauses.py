@@ -144,7 +144,7 @@ def _cut(
 
 RANKED = re.compile(
     r"(?:also\s+)?(?:the\s+)?(?:(?:top|first|last)\s+)?(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\s+"
-    r"(?:[a-z]{3,}est|top|most|least|best|worst)\b",
+    r"(?:[a-z]{3,}est|top|most|least|best|worst)\s+(?!of\b|ones?\b)\w+",
     re.IGNORECASE,
 )
 """A ranking of its own: "and the three largest orders"."""

@@ -28,6 +28,7 @@ from pointsman.router.planning.composing.over_texts import over_texts
 from pointsman.router.planning.composing.sources import Sources
 from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Draft, Value
+from pointsman.router.planning.learned.chooser import SetChooser
 from pointsman.router.planning.mentions import Mentions
 from pointsman.router.planning.retrieval import Hit, Retrieval
 
@@ -48,12 +49,15 @@ class Composer:
         draft: Draft,
         retrieval: Retrieval,
         embedder: Embedder,
+        chooser: SetChooser,
     ) -> None:
         self.draft = draft
         self.considered: list[Considered] = []
         self.hits: list[Hit] = []
         self._work = Composition(request, mentions, draft, embedder)
         self._retrieval = retrieval
+        self._chooser = chooser
+        self._mixed = not all(built_in(c.name) for c in draft.catalog)
         self.sources = Sources(self._work)
 
     async def clause(self, clause: Clause, focus: Value | None) -> Understood:
@@ -108,7 +112,7 @@ class Composer:
         """By the first way that explains the clause."""
         found = None
         if self._is_others(clause, source, hits):
-            found = await foreign(self._work, clause, source, hits)
+            found = await self._foreign(clause, source, hits)
             if found is not None and found.value is not None:
                 return found
         asked = found
@@ -120,9 +124,19 @@ class Composer:
         if found is None:
             found = asked or await by_retrieval(self._work, clause, source, hits)
         if found is None or found.value is None:
-            other = await foreign(self._work, clause, source, hits)
+            other = await self._foreign(clause, source, hits)
             found = other or found
         return found
+
+    async def _foreign(
+        self, clause: Clause, source: Value | None, hits: Sequence[Hit]
+    ) -> Understood | None:
+        """A capability without cues of ours; the learned set head says which are likely."""
+        if not self._mixed:
+            return None
+        choice = await self._chooser.weigh(clause.core, self.draft.catalog)
+        likely = {c.capability.name: c.probability for c in (*choice.chosen, *choice.others)}
+        return await foreign(self._work, clause, source, hits, likely)
 
     def _is_others(self, clause: Clause, source: Value | None, hits: Sequence[Hit]) -> bool:
         """Whether a clause is clearly nearer to a capability without cues than to one of our own."""

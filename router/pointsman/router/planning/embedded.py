@@ -13,9 +13,11 @@ from pointsman.router.planning.composer import Composer
 from pointsman.router.planning.composing.anything import accounted
 from pointsman.router.planning.composing.composition import Understood
 from pointsman.router.planning.confidence import Confidence, Evidence, confidence, together
+from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.following_up import follow_up
 from pointsman.router.planning.foreign import Foreign
+from pointsman.router.planning.learned.chooser import SetChooser
 from pointsman.router.planning.mentions import find_mentions
 from pointsman.router.planning.retrieval import Retrieval
 from pointsman.router.values import Json
@@ -75,12 +77,15 @@ class EmbeddedPlanner:
         self._embedder = embedder
         self._retrieval = Retrieval(embedder)
         self._foreign = Foreign(embedder)
+        self._chooser = SetChooser(embedder)
         self._judged = judged if judged is not None else confidence()
 
     async def warm(self, catalog: Catalog) -> None:
         """Embeds the catalog, so that the first request does not wait for it."""
         await self._retrieval.rank("count the rows", catalog)
         await self._foreign.outside("book a flight", catalog)
+        if not all(built_in(c.name) for c in catalog):
+            await self._chooser.weigh("book a flight", catalog)
 
     async def plan(self, request: Request, catalog: Catalog) -> Proposal:
         """The plan with its confidence; what was read with less than the least one is refused, not guessed."""
@@ -107,7 +112,9 @@ class EmbeddedPlanner:
         draft = Draft(catalog)
         draft.assumptions += [f"{a} was taken as {b}" for a, b in mentions.corrected]
         draft.assumptions += said.assumptions
-        composer = Composer(request, mentions, draft, self._retrieval, self._embedder)
+        composer = Composer(
+            request, mentions, draft, self._retrieval, self._embedder, self._chooser
+        )
         focus: Value | None = None
         readings: list[Reading] = []
         for clause in clauses:

@@ -6,7 +6,7 @@ capability that leaves the number or the quoted name of a request unused is seld
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pointsman.router.catalog import Capability
@@ -15,7 +15,7 @@ from pointsman.router.planning import wishes
 from pointsman.router.planning.arguments.filling import Filled, fill
 from pointsman.router.planning.clauses import Clause
 from pointsman.router.planning.composing.composition import Composition, Understood
-from pointsman.router.planning.composing.named import named
+from pointsman.router.planning.composing.named import is_said, named
 from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Value
 from pointsman.router.planning.mentions import QUOTED
@@ -30,6 +30,11 @@ NEAR = 0.42
 """Score from which one of our own capabilities is tried; how sure that is, the confidence says."""
 WORDS, TITLE = 0.3, 0.2
 """What shared words, and the part of the title that was said, count beside a cosine."""
+CHANCE = 0.3
+"""What the set head's probability counts beside likeness: on 36 requests for foreign capabilities, the right one
+of 337 is first for 32 by likeness alone, for 34 with it."""
+CUED = 0.85
+"""A cue from which words alone point to a capability, and how sure that reading is."""
 SAID, LACKS = 0.15, 0.15
 """What is added when every name and number of the clause is used, and taken off for an argument that lacks."""
 ON_SOMETHING = frozenset(("table", "file", "list"))
@@ -48,17 +53,22 @@ def likeness(hit: Hit, text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A capability with the arguments that a clause gives it. worth: what candidates are compared by."""
+    """A capability with the arguments that a clause gives it. worth: what candidates are compared by.
+
+    chance: that a request needs it, by the learned set head.
+    """
 
     hit: Hit
     filled: Filled
     given: Mapping[str, Any]
     likeness: float
+    chance: float
     share: float
 
     @property
     def worth(self) -> float:
-        return self.likeness + SAID * self.share - LACKS * len(self.filled.missing)
+        lacks = LACKS * len(self.filled.missing)
+        return self.likeness + CHANCE * self.chance + SAID * self.share - lacks
 
     @property
     def stands(self) -> bool:
@@ -68,12 +78,26 @@ class _Candidate:
 
 
 async def foreign(
-    work: Composition, clause: Clause, source: Value | None, hits: Sequence[Hit]
+    work: Composition,
+    clause: Clause,
+    source: Value | None,
+    hits: Sequence[Hit],
+    chances: Mapping[str, float],
 ) -> Understood | None:
-    """The capability without cues of ours that a clause asks for, if one is near enough."""
+    """The capability without cues of ours that a clause asks for, if one is near enough.
+
+    chances: by name, that the clause needs it.
+    """
+
+    def nearness(pair: tuple[float, Hit]) -> float:
+        return pair[0] + CHANCE * chances.get(pair[1].capability.name, 0.0)
+
     scored = [(likeness(h, clause.core), h) for h in hits if not built_in(h.capability.name)]
-    near = sorted((s for s in scored if s[0] >= LIKE), key=lambda s: -s[0])[:TRIED]
-    tried = [await _tried(work, hit, score, clause, source) for score, hit in near]
+    near = sorted((s for s in scored if s[0] >= LIKE), key=nearness, reverse=True)[:TRIED]
+    tried = [
+        await _tried(work, hit, score, chances.get(hit.capability.name, 0.0), clause, source)
+        for score, hit in near
+    ]
     standing = [c for c in tried if c.stands]
     if not standing:
         return None
@@ -87,7 +111,12 @@ async def foreign(
 
 
 async def _tried(
-    work: Composition, hit: Hit, score: float, clause: Clause, source: Value | None
+    work: Composition,
+    hit: Hit,
+    score: float,
+    chance: float,
+    clause: Clause,
+    source: Value | None,
 ) -> _Candidate:
     capability = hit.capability
     given: dict[str, Any] = {}
@@ -101,9 +130,14 @@ async def _tried(
     filled = await fill(
         clause.core, capability, given, now=work.request.now, embedder=work.embedder
     )
-    held = [capability.title, *map(str, filled.arguments.values())]
+    said = {
+        k: v
+        for k, v in filled.arguments.items()
+        if k in given or is_said(capability, k, v, clause.core)
+    }
+    held = [capability.title, *map(str, said.values())]
     share = accounted(clause.core, " ".join(held))
-    return _Candidate(hit, filled, given, score, share)
+    return _Candidate(hit, replace(filled, arguments=said), given, score, chance, share)
 
 
 def accounted(text: str, held: str) -> float:
@@ -150,7 +184,8 @@ async def general(
     if not given and not filled.used and capability.required:
         return None
     value = work.add(capability.name, filled.arguments, capability.title, source)
-    return Understood(value, hit.score, way="capability", share=max(hit.words, hit.cue))
+    score = max(hit.score, CUED) if hit.cue >= CUED else hit.score
+    return Understood(value, score, way="capability", share=max(hit.words, hit.cue))
 
 
 def _incomplete(capability: Capability, missing: Sequence[str], score: float) -> Understood | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pointsman.router.planning.base import Embedder, Request
-from pointsman.router.planning.clauses import Clause
+from pointsman.router.planning.clauses import RANKED, Clause
 from pointsman.router.planning.confidence import Way
 from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.mentions import Mentions
@@ -85,6 +85,8 @@ def goes_on(clause: Clause) -> bool:
     """Whether a clause continues what came before it, rather than asking something of its own."""
     if clause.refers_back or clause.linked or FRAGMENT.match(clause.core):
         return True
+    if RANKED.match(clause.core):
+        return False
     return not (clause.opens_sentence or INDEPENDENT.match(clause.core))
 
 

@@ -11,8 +11,12 @@ from itertools import pairwise
 from typing import Any
 
 from pointsman.router.catalog import Capability
+from pointsman.router.planning.mentions import QUOTED
+from pointsman.router.planning.retrieval import stems
 from pointsman.router.planning.tables.words import STOP, split_name
 
+FREE = frozenset("q query search keyword keywords text term topic".split())
+"""Names of parameters that take whatever is looked for."""
 PARTS = frozenset("id number name slug key no code path user".split())
 """Words of a parameter's name that say which kind of name it is, not of what."""
 SPELT: Mapping[str, str] = {
@@ -50,7 +54,39 @@ def named(capability: Capability, text: str) -> dict[str, Any]:
             and _fits(capability, before, match["value"])
         ):
             found[before] = _typed(capability, before, match["value"])
-    return found | _joined(capability, text)
+    return found | _joined(capability, text) | _quoted(capability, text, found)
+
+
+def _quoted(capability: Capability, text: str, found: Mapping[str, Any]) -> dict[str, str]:
+    """The one phrase in quotes, for the one required text that nothing else was said of."""
+    phrases = [next(g for g in m.groups() if g is not None) for m in QUOTED.finditer(text)]
+    free = [
+        n
+        for n in capability.required
+        if n not in found
+        and _type(capability, n) == "string"
+        and "enum" not in capability.properties[n]
+        and n not in _joined(capability, text)
+    ]
+    return {free[0]: phrases[0]} if len(phrases) == 1 and len(free) == 1 else {}
+
+
+def is_said(capability: Capability, name: str, value: Any, text: str) -> bool:
+    """Whether a text says an optional argument at all: by the parameter's name, or by the value of a list.
+
+    What a parameter is called must stand beside a number, or any number would do for any parameter.
+    """
+    schema = capability.properties.get(name)
+    if schema is None or name in capability.required:
+        return True
+    said = stems(text)
+    if "enum" in schema:
+        return stems(str(value)) <= said
+    if schema.get("type") == "string" and set(split_name(name)) & FREE:
+        return True
+    if "year" in split_name(name) and isinstance(value, int) and 1900 <= value <= 2100:
+        return True
+    return bool(stems(" ".join(split_name(name))) & said)
 
 
 def _joined(capability: Capability, text: str) -> dict[str, str]:

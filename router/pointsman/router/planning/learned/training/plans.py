@@ -177,4 +177,6 @@ class Remembering:
         new = [t for t in dict.fromkeys(texts) if t not in self._kept]
         if new:
             self._kept.update(zip(new, await self._embedder.embed(new), strict=True))
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
         return np.stack([self._kept[t] for t in texts])

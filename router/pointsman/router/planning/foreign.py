@@ -5,6 +5,7 @@ stand examples of what people ask for and no built-in capability was made for. A
 for one of these ("translate") has words of its own that are nearer, and wins.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,12 +97,14 @@ class Foreign:
         self._embedder = embedder
         self._examples: Vectors | None = None
         self._known: dict[int, _Known] = {}
+        self._learning = asyncio.Lock()
 
     async def outside(self, text: str, catalog: Catalog) -> Outside:
         """Evidence on one clause. An empty catalog has nothing in scope."""
         if not len(catalog):
             return Outside(float("-inf"), 1.0)
-        scope = await self._scope(catalog)
+        async with self._learning:  # learned once for all who wait for it
+            scope = await self._scope(catalog)
         query = await self._embedder.embed([masked(text)])
         examples = await self._outside_examples()
         return Outside(float(scope.score(query)[0]), float(np.max(examples @ query[0])))
@@ -125,7 +128,9 @@ class Foreign:
             lines = sorted(lines, key=lambda pair: _draw(pair[1]))[:MOST]
         vectors = await self._embedder.embed([line for _, line in lines])
         labels = np.array([place for place, _ in lines], np.int64)
-        scope = Scope.fit(vectors, labels, outside=await self._outside_examples())
+        outside = await self._outside_examples()
+        # seconds of arithmetic: in a thread, for leases and streams go on meanwhile
+        scope = await asyncio.to_thread(Scope.fit, vectors, labels, outside=outside)
         if len(self._known) >= KEPT:
             self._known.clear()
         self._known[id(catalog)] = _Known(catalog.version, capabilities, scope)

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import Workbook
 
 from pointsman.client import Answer
 from pointsman.client.results import Event, Part
 
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks are no part of what is installed
 
-from benchmarks.requests import requests
+from benchmarks.planning.requests import more
+from benchmarks.requests import gold_more, requests
 from benchmarks.requests.checks import CHECKS, PNG, Seen, known, wrong
 from benchmarks.requests.gold import EXAMPLES, compute, rows
 
@@ -47,6 +50,24 @@ TABLE = table(["k", "v"], ["a", 1], ["b", 2])
 QUANTITY = Part("t", "t", "quantity", {"kind": "quantity", "value": "7.5", "unit": "m"})
 PICTURE = Part("t", "t", "picture", {"kind": "picture", "file": "good"})
 BROKEN = Part("t", "t", "picture", {"kind": "picture", "file": "bad"})
+WORKBOOK = Part("t", "t", "file", {"kind": "file", "id": "book", "name": "all.xlsx"})
+
+
+def call(capability: str, **arguments: Any) -> Part:
+    return Part("t", "t", "object", {"capability": capability, "arguments": arguments})
+
+
+def book(rows: int) -> bytes:
+    """An Excel file with so many rows below its header."""
+    made, out = Workbook(), io.BytesIO()
+    sheet = made.active
+    assert sheet is not None
+    for number in range(rows + 1):
+        sheet.append([number])
+    made.save(out)
+    return out.getvalue()
+
+
 CASES: list[tuple[dict[str, Any], list[Answer], list[Answer]]] = [
     (
         {"value": "$n"},
@@ -115,6 +136,23 @@ CASES: list[tuple[dict[str, Any], list[Answer], list[Answer]]] = [
         [answer(text("One. Two. Three.")), answer(text("Four."))],
     ),
     ({"picture": True}, [answer(PICTURE)], [answer(BROKEN), answer(TABLE)]),
+    ({"top": ["a", 1]}, [answer(TABLE)], [answer(table(["k", "v"], ["b", 2], ["a", 1]))]),
+    ({"workbook": 2}, [answer(WORKBOOK)], [answer(TABLE)]),
+    ({"workbook": 3}, [], [answer(WORKBOOK)]),
+    (
+        {"called": {"capability": "film.find", "arguments": {"query": "Up", "page": 1}}},
+        [answer(call("film.find", query="up", page=1))],
+        [
+            answer(call("film.find", query="up")),
+            answer(call("film.find", query="up", page=2)),
+            answer(call("film.show", query="up", page=1)),
+        ],
+    ),
+    (
+        {"called": {"capability": "film.find"}},
+        [answer(call("film.find", query="up"))],
+        [answer(call("film.show"))],
+    ),
     (
         {"refused": True},
         [answer(status="refused")],
@@ -124,7 +162,7 @@ CASES: list[tuple[dict[str, Any], list[Answer], list[Answer]]] = [
 
 
 def seen(given: Answer, events: list[Event] | None = None) -> Seen:
-    files = {"good": PNG + bytes(3000), "bad": b"<html>"}
+    files = {"good": PNG + bytes(3000), "bad": b"<html>", "book": book(2)}
     return Seen(given, events or [], files.__getitem__)
 
 
@@ -145,8 +183,16 @@ def test_tasks_that_overlap_are_told_from_those_in_turn() -> None:
     assert wrong(seen(answer(), turns), [{"parallel": True}], GOLD)
 
 
+def test_a_chart_is_of_the_kind_that_its_plan_says() -> None:
+    task = {"capability": "chart.draw", "arguments": {"kind": "pie"}}
+    events = [Event("1", "plan.proposed", 1.0, {"plan": {"tasks": [task]}})]
+    assert wrong(seen(answer(), events), [{"drawn": "pie"}], GOLD) == ""
+    assert wrong(seen(answer(), events), [{"drawn": "bar"}], GOLD)
+    assert wrong(seen(answer()), [{"drawn": "pie"}], GOLD)
+
+
 def test_each_check_is_tried_here() -> None:
-    assert {next(iter(c)) for c, _, _ in CASES} | {"parallel"} == set(CHECKS)
+    assert {next(iter(c)) for c, _, _ in CASES} | {"parallel", "drawn"} == set(CHECKS)
 
 
 def test_requests_are_45_of_at_least_twelve_kinds_and_name_what_exists() -> None:
@@ -158,6 +204,20 @@ def test_requests_are_45_of_at_least_twelve_kinds_and_name_what_exists() -> None
         assert request["checks"]
         for check in copy.deepcopy(request["checks"]):
             assert next(iter(check)) in CHECKS
+            known(check, gold)
+
+
+def test_further_requests_are_60_of_which_some_need_other_capabilities_and_some_nothing() -> None:
+    further, gold = more(), gold_more.compute()
+    assert len(further) == len({r["id"] for r in further}) == 60
+    assert not {r["id"] for r in further} & {r["id"] for r in requests()}
+    named = [next(iter(c)) for r in further for c in r["checks"]]
+    assert set(named) <= set(CHECKS)
+    assert named.count("called") == 15
+    assert named.count("refused") == 6
+    for request in further:
+        assert all((EXAMPLES / name).exists() for name in request.get("files", ()))
+        for check in copy.deepcopy(request["checks"]):
             known(check, gold)
 
 

@@ -140,7 +140,8 @@ def of_budget() -> dict[str, Any]:
 
     sheet = load_workbook(EXAMPLES / "budget.xlsx")["Budget"]
     lines: list[list[Any]] = [list(r) for r in sheet.iter_rows(min_row=2, values_only=True)]
-    spent = {team: sum(r[3] for r in lines if r[0] == team) for team in {r[0] for r in lines}}
+    teams = {str(r[0]) for r in lines}
+    spent = {team: float(sum(r[3] for r in lines if r[0] == team)) for team in teams}
     return {
         "budget_spent": ranked(spent),
         "budget_over": sum(r[3] > r[2] for r in lines),

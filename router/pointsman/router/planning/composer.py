@@ -12,6 +12,7 @@ from pointsman.router.planning import wishes
 from pointsman.router.planning.base import Considered, Embedder, Request
 from pointsman.router.planning.clauses import Clause
 from pointsman.router.planning.composing.anything import (
+    LOOKED_AT,
     by_retrieval,
     foreign,
     likeness,
@@ -34,6 +35,8 @@ from pointsman.router.planning.retrieval import Hit, Retrieval
 
 OWN = 0.15
 """What a cue counts for one of our own capabilities, beside a capability that has none."""
+NEAREST = 250
+"""Hits that a clause is read by."""
 NEARER = 0.2
 """How much nearer a capability without cues must be where there is a file to ask."""
 FETCHES = re.compile(r"\s*(?:fetch|get|download|open|read|load|retrieve|show)", re.IGNORECASE)
@@ -91,7 +94,7 @@ class Composer:
         if exact is not None:
             return exact
         page = self.sources.page(clause)
-        hits = self.hits = await self._retrieval.rank(text, self.draft.catalog)
+        hits = self.hits = await self._retrieval.top(text, self.draft.catalog, NEAREST)
         self._consider(text, hits)
         if page is not None and hits and hits[0].capability.name == "http.get":
             return Understood(page, 0.9, way="exact")
@@ -140,7 +143,9 @@ class Composer:
 
     def _is_others(self, clause: Clause, source: Value | None, hits: Sequence[Hit]) -> bool:
         """Whether a clause is clearly nearer to a capability without cues than to one of our own."""
-        liked = [(likeness(h, clause.core), built_in(h.capability.name), h) for h in hits]
+        liked = [
+            (likeness(h, clause.core), built_in(h.capability.name), h) for h in hits[:LOOKED_AT]
+        ]
         own = max((s + OWN * h.cue for s, mine, h in liked if mine), default=0.0)
         others = max((s for s, mine, _ in liked if not mine), default=0.0)
         return others > own + (0.0 if source is None else NEARER)

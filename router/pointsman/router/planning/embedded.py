@@ -82,7 +82,7 @@ class EmbeddedPlanner:
 
     async def warm(self, catalog: Catalog) -> None:
         """Embeds the catalog, so that the first request does not wait for it."""
-        await self._retrieval.rank("count the rows", catalog)
+        await self._retrieval.top("count the rows", catalog, 1)
         await self._foreign.outside("book a flight", catalog)
         if not all(built_in(c.name) for c in catalog):
             await self._chooser.weigh("book a flight", catalog)
@@ -196,8 +196,8 @@ class EmbeddedPlanner:
         failed: Sequence[Understood],
         considered: tuple[Considered, ...],
     ) -> Proposal:
-        hits = await self._retrieval.rank(request.text[:2_000], catalog)
-        near = [h for h in hits[:5] if h.score >= NEAR]
+        hits = await self._retrieval.top(request.text[:2_000], catalog, 5)
+        near = [h for h in hits if h.score >= NEAR]
         could_do = tuple(h.capability.title for h in near) or _overview(catalog)
         why = failed[0].why if failed else "I found nothing in this that I can do"
         question = next((u.question for u in failed if u.question), None)

@@ -7,7 +7,7 @@ for one of these ("translate") has words of its own that are nearer, and wins.
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +69,8 @@ EXAMPLES = (
     "train a model on this",
     "explain quantum mechanics",
 )
-MOST = 1_500
-"""Lines of a catalog that its scope is learned from; of a larger one they are drawn."""
+MOST = 800
+"""Lines of a catalog that its scope is learned from, in about a second; of a larger one capabilities are drawn."""
 KEPT = 8
 """Catalogs whose scope is kept."""
 
@@ -123,9 +123,7 @@ class Foreign:
             and held.capabilities == capabilities
         ):
             return held.scope
-        lines = [(place, line) for place, c in enumerate(capabilities) for line in _lines(c)]
-        if len(lines) > MOST:
-            lines = sorted(lines, key=lambda pair: _draw(pair[1]))[:MOST]
+        lines = _drawn(capabilities)
         vectors = await self._embedder.embed([line for _, line in lines])
         labels = np.array([place for place, _ in lines], np.int64)
         outside = await self._outside_examples()
@@ -142,6 +140,19 @@ def _lines(capability: Capability) -> Iterator[str]:
     yield from (masked(example) for example in capability.examples)
     yield capability.title or capability.name.replace(".", " ").replace("_", " ")
     yield capability.description
+
+
+def _drawn(capabilities: Sequence[Capability]) -> list[tuple[int, str]]:
+    """Lines with the place of their capability: of all, or of as many as MOST lines allow."""
+    order = list(range(len(capabilities)))
+    if sum(len(c.examples) + 2 for c in capabilities) > MOST:
+        order.sort(key=lambda place: _draw(capabilities[place].name))
+    lines: list[tuple[int, str]] = []
+    for place in order:
+        lines += [(place, line) for line in _lines(capabilities[place])]
+        if len(lines) >= MOST:
+            break
+    return lines
 
 
 def _draw(line: str) -> bytes:

@@ -7,6 +7,7 @@ capability that leaves the number or the quoted name of a request unused is seld
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pointsman.router.catalog import Capability
@@ -22,6 +23,8 @@ from pointsman.router.planning.mentions import QUOTED
 from pointsman.router.planning.retrieval import Hit, stems
 from pointsman.router.values import kinds_of
 
+LOOKED_AT = 80
+"""Nearest hits that are looked at, however large the catalog is."""
 TRIED = 5
 """Capabilities whose arguments are read before one is chosen."""
 LIKE = 0.35
@@ -44,10 +47,13 @@ LITERAL = re.compile(
 """Names and numbers of a clause: quoted, joined with a slash, in digits."""
 
 
+_stems = lru_cache(maxsize=20_000)(stems)
+
+
 def likeness(hit: Hit, text: str) -> float:
     """How near a clause is to what a capability says of itself, about 0..1.5; cues do not count."""
-    title = stems(hit.capability.title)
-    said = len(title & stems(text)) / len(title) if title else 0.0
+    title = _stems(hit.capability.title)
+    said = len(title & _stems(text)) / len(title) if title else 0.0
     return hit.meaning + WORDS * hit.words + TITLE * said
 
 
@@ -92,7 +98,9 @@ async def foreign(
     def nearness(pair: tuple[float, Hit]) -> float:
         return pair[0] + CHANCE * chances.get(pair[1].capability.name, 0.0)
 
-    scored = [(likeness(h, clause.core), h) for h in hits if not built_in(h.capability.name)]
+    scored = [
+        (likeness(h, clause.core), h) for h in hits[:LOOKED_AT] if not built_in(h.capability.name)
+    ]
     near = sorted((s for s in scored if s[0] >= LIKE), key=nearness, reverse=True)[:TRIED]
     tried = [
         await _tried(work, hit, score, chances.get(hit.capability.name, 0.0), clause, source)

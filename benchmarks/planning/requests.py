@@ -1,4 +1,4 @@
-"""What people ask, end to end: 40 requests and 60 further ones, in a catalog with 300 capabilities beside our own.
+"""What people ask, end to end: the 45 requests of the main job and 60 further ones, in a catalog with 300 capabilities beside our own.
 
 The 60 (benchmarks/requests/more.yaml) were written before the planner was tried on any of them; 15 of them need
 one of the 300. Beside: the nearest capability alone, which also knows the 300.
@@ -70,18 +70,18 @@ def run(options: Options) -> dict[str, object]:
     ):
         among = tried([*first, *further], right, verbose=options.verbose)
     simple = measured([*first, *further], right, more=[recorded.RecordedExpert(beside)])
-    sets = {"40, our own catalog": alone}
-    sets["40, with 300 more"] = among[: len(first)]
+    sets = {"main job, our own catalog": alone}
+    sets["main job, with 300 more"] = among[: len(first)]
     sets["60, with 300 more"] = among[len(first) :]
-    print(f"{'requests':22} {'right':>9}  nearest capability alone")
+    print(f"{'requests':26} {'right':>9}  nearest capability alone")
     for name, verdicts in sets.items():
         nearest = sum(not simple[v.id][1] for v in verdicts)
         good = sum(not v.why for v in verdicts)
-        print(f"{name:22} {good:3} of {len(verdicts):2}  {nearest:3} of {len(verdicts)}")
+        print(f"{name:26} {good:3} of {len(verdicts):2}  {nearest:3} of {len(verdicts)}")
     kinds = Counter(v.kind for v in sets["60, with 300 more"])
     for kind, many in kinds.items():
         good = sum(not v.why for v in sets["60, with 300 more"] if v.kind == kind)
-        print(f"   {kind:19} {good:3} of {many:2}")
+        print(f"   {kind:23} {good:3} of {many:2}")
     sure = calibrated(sets["60, with 300 more"])
     print(
         f"confidence in the plans of the 60: mean {sure['confidence']:.3f}, right {sure['right']:.3f}, "

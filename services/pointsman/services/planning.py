@@ -16,7 +16,6 @@ from pointsman.router.planning.base import Embedder, Planner, Request, Vectors
 from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
 from pointsman.router.planning.llm.settings import RemoteSettings
-from pointsman.router.planning.retrieval import Retrieval
 from pointsman.router.planning.workflow_match import WorkflowPlanner
 from pointsman.workflows.library import load_libraries
 
@@ -82,7 +81,6 @@ class WarmPlanner:
         memory: Planner | None = None,
     ) -> None:
         self._embedded = EmbeddedPlanner(embedder)
-        self._retrieval = Retrieval(embedder)
         self.library = load_libraries(workflows)
         planners: list[Planner] = [WorkflowPlanner(embedder, self.library)]
         planners += [memory] if memory is not None else []
@@ -101,7 +99,7 @@ class WarmPlanner:
         self, request: Request, catalog: Catalog, count: int
     ) -> Sequence[Capability]:
         """What a language model is offered: by the user's words, never by what stands in files."""
-        hits = await self._retrieval.top(request.text, catalog, count)
+        hits = await self._embedded.retrieval.top(request.text, catalog, count)
         return [hit.capability for hit in hits]
 
     async def warm(self, catalog: Catalog) -> None:

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from pointsman.router.errors import BadExample, PlanError
-from pointsman.router.plan import Plan, TaskId, order, parse_plan
+from pointsman.router.plan import Plan, TaskId, order
 from pointsman.router.planning.base import Vectors
+from pointsman.router.planning.learned.past import read_lines
 from pointsman.router.planning.retrieval import masked
 from pointsman.router.planning.workflows.action_plan import ActionPlan, parse_actions, to_form
 from pointsman.router.planning.workflows.discovery import Trace, discover
@@ -69,35 +68,10 @@ class Mined:
         )
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    request: str
-    plan: dict[str, Any]
-    right: bool | None = None
-    run: str | None = None
-    at: str | None = None
-
-
 def read_observed(path: Path) -> list[Observed]:
     """The plans of a plans.jsonl that were not found wrong. Raises BadExample with the number of the line, OSError."""
-    found: list[Observed] = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            form = _Line.model_validate_json(line)
-            plan = parse_plan(form.plan)
-            order(plan)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(p) for p in first["loc"]) or "the line"
-            raise BadExample(path.name, number, f"{where}: {first['msg']}") from error
-        except (PlanError, KeyError) as error:
-            raise BadExample(path.name, number, str(error)) from error
-        if form.right is not False and plan.tasks:
-            found.append(Observed(form.request, plan, form.at))
-    return found
+    lines = read_lines(path, check=order)
+    return [Observed(form.request, plan, form.at) for form, plan in lines]
 
 
 def mine(observed: Sequence[Observed], vectors: Vectors, *, support: int = SUPPORT) -> list[Mined]:

@@ -67,10 +67,6 @@ POLITE = re.compile(
     r"|(?:go ahead and)\s+|i(?:'m| am) (?:interested in|curious(?: about)?|wondering)\s+)+",
     re.IGNORECASE,
 )
-SHOWING = re.compile(
-    r"^(?:gimme|lemme (?:see|know)|(?:give|tell|show|send|get|bring|provide|let)\s+(?:me|us)(?:\s+know)?|(?:i|we)(?: also)? (?:want|need|would like)|return|report|present|display|output|list out)\b[\s,:]*(?:with\s+)?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,21 +68,21 @@ class Reading:
 class EmbeddedPlanner:
     """Plans by words, types and sentence vectors. Raises RequestError for requests that cannot be read.
 
-    judged: how sure a reading is; without it the one that ships.
+    judged: how sure a reading is; without it the one that ships. retrieval: what it knows of the catalogs.
     """
 
     name = "embedded"
 
     def __init__(self, embedder: Embedder, *, judged: Confidence | None = None) -> None:
         self._embedder = embedder
-        self._retrieval = Retrieval(embedder)
+        self.retrieval = Retrieval(embedder)
         self._foreign = Foreign(embedder)
         self._chooser = SetChooser(embedder)
         self._judged = judged if judged is not None else confidence()
 
     async def warm(self, catalog: Catalog) -> None:
         """Embeds the catalog, so that the first request does not wait for it."""
-        await self._retrieval.top("count the rows", catalog, 1)
+        await self.retrieval.top("count the rows", catalog, 1)
         await self._foreign.outside("book a flight", catalog)
         if not all(built_in(c.name) for c in catalog):
             await self._chooser.weigh("book a flight", catalog)
@@ -112,9 +112,7 @@ class EmbeddedPlanner:
         draft = Draft(catalog)
         draft.assumptions += [f"{a} was taken as {b}" for a, b in mentions.corrected]
         draft.assumptions += said.assumptions
-        composer = Composer(
-            request, mentions, draft, self._retrieval, self._embedder, self._chooser
-        )
+        composer = Composer(request, mentions, draft, self.retrieval, self._embedder, self._chooser)
         focus: Value | None = None
         readings: list[Reading] = []
         for clause in clauses:
@@ -196,7 +194,7 @@ class EmbeddedPlanner:
         failed: Sequence[Understood],
         considered: tuple[Considered, ...],
     ) -> Proposal:
-        hits = await self._retrieval.top(request.text[:2_000], catalog, 5)
+        hits = await self.retrieval.top(request.text[:2_000], catalog, 5)
         near = [h for h in hits if h.score >= NEAR]
         could_do = tuple(h.capability.title for h in near) or _overview(catalog)
         why = failed[0].why if failed else "I found nothing in this that I can do"

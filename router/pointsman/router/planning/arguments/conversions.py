@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pointsman.router.planning.arguments.amounts import CURRENCIES, Amount, amounts
+from pointsman.router.planning.arguments.amounts import CURRENCIES, amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,6 @@ _FILLER = re.compile(
 )
 
 
-def unit_name(written: str) -> str | None:
-    """The readable name of a unit, from any way of writing it."""
-    return _BY_WORD.get(re.sub(r"\s+", " ", written.strip().lower()))
-
-
 def conversion(text: str) -> Conversion | None:
     """Reads a whole text as one conversion; None when it is something else, or about money."""
     if len(text) > 400:
@@ -218,9 +213,3 @@ def _summed(measures: list[tuple[Decimal, str, int, int]]) -> tuple[Decimal, str
 
 def _same_dimension(one: str, two: str) -> bool:
     return _UNITS[one][1] == _UNITS[two][1]
-
-
-def measure_after(text: str, amount: Amount) -> tuple[str, int] | None:
-    """The unit that follows a number, and where it ends."""
-    match = _UNIT.match(text, amount.end)
-    return (_BY_WORD[_key(match["unit"])], match.end()) if match else None

@@ -30,17 +30,6 @@ class Sources:
         self._work = composition
         self._named: tuple[FileProfile, ...] = ()
 
-    @property
-    def has_documents(self) -> bool:
-        """Whether there are texts that a question may be answered from."""
-        work = self._work
-        return work.mentions.body is not None or any(f.shape == "text" for f in work.request.files)
-
-    async def fits_a_table(self, clause: Clause) -> bool:
-        """Whether a clause is understood as a question about one of the tables."""
-        tables = [f for f in self._work.request.files if f.shape == "table"]
-        return any([await self._fit(clause, f) >= 0.8 for f in tables])
-
     def files(self, clause: Clause) -> tuple[FileProfile, ...]:
         """Files that a clause names, or means by their kind; they count as named from then on."""
         mentions, request = self._work.mentions, self._work.request

@@ -7,13 +7,14 @@
 "run": str or null, "at": ISO 8601 or null}.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pointsman.router.errors import BadExample, PlanNotJson
+from pointsman.router.errors import BadExample, PlanError
 from pointsman.router.plan import Plan, parse_plan
 
 
@@ -39,7 +40,9 @@ class PastPlan:
         )
 
 
-class _Line(BaseModel):
+class PastLine(BaseModel):
+    """A line of `plans.jsonl`, as it is written. right: what a person said. at: ISO 8601."""
+
     model_config = ConfigDict(extra="forbid")
 
     request: str
@@ -49,21 +52,33 @@ class _Line(BaseModel):
     at: str | None = None
 
 
-def read_past(path: Path) -> list[PastPlan]:
-    """The plans of a file that were not found wrong. Raises BadExample, with the number of the line."""
-    found: list[PastPlan] = []
+def read_lines(
+    path: Path, *, check: Callable[[Plan], object] = lambda plan: None
+) -> list[tuple[PastLine, Plan]]:
+    """The lines of a file that were not found wrong, with their plans.
+
+    check: called with each plan; its PlanError or KeyError is the line's. Raises BadExample, with the number of
+    the line, OSError.
+    """
+    found: list[tuple[PastLine, Plan]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            form = _Line.model_validate_json(line)
+            form = PastLine.model_validate_json(line)
             plan = parse_plan(form.plan)
+            check(plan)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(p) for p in first["loc"]) or "the line"
             raise BadExample(path.name, number, f"{where}: {first['msg']}") from error
-        except PlanNotJson as error:
+        except (PlanError, KeyError) as error:
             raise BadExample(path.name, number, str(error)) from error
         if form.right is not False and plan.tasks:
-            found.append(PastPlan.of(form.request, plan))
+            found.append((form, plan))
     return found
+
+
+def read_past(path: Path) -> list[PastPlan]:
+    """The plans of a file that were not found wrong. Raises BadExample, with the number of the line, OSError."""
+    return [PastPlan.of(form.request, plan) for form, plan in read_lines(path)]

@@ -9,20 +9,18 @@ past dialogues is looked up in the other sub-flows only, and in a part of the ex
 the context each dialogue is also told with its steps in another order, so that the plan is read and not guessed.
 """
 
-import argparse
 import asyncio
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from pointsman.router.planning.base import Embedder, Vectors
+from pointsman.router.planning.learned.training.encoding import one_thread
+from pointsman.router.planning.learned.training.situations import given
 from pointsman.router.planning.workflows.abcd import (
     Subflow,
     capabilities,
@@ -205,23 +203,10 @@ async def _dialogue(
 
 
 async def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that has abcd")
-    parser.add_argument(
-        "--situations", type=Path, required=True, help="YAML: sub-flow to situations"
-    )
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    given = parser.parse_args()
-    situations = yaml.safe_load(given.situations.read_text("utf-8"))
-    # the encoder is an expert, and the router imports none of them: only this command does, at its border
-    encoder = importlib.import_module("pointsman.experts.models.encoder").Encoder(threads=1)
-    try:
-        actions, dialogues = await read_dialogues(
-            given.data / "abcd", situations, cast(Embedder, encoder)
-        )
-    finally:
-        encoder.close()
-    save_networks(train(dialogues, actions, seed=0), given.out)
+    told = given(__doc__, WEIGHTS)
+    with one_thread() as encoder:
+        actions, dialogues = await read_dialogues(told.abcd, told.situations, encoder)
+    save_networks(train(dialogues, actions, seed=0), told.out)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ rather than to know its slots. Deterministic by seed, on one thread.
 
 import argparse
 import asyncio
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,6 +31,7 @@ from pointsman.router.planning.arguments.spans import (
     queries_of,
 )
 from pointsman.router.planning.base import Embedder
+from pointsman.router.planning.learned.training.encoding import one_thread
 from pointsman.router.planning.learned.training.span_sets import (
     Marked,
     nlu_home,
@@ -315,13 +315,9 @@ def main() -> None:
     default = Path(__file__).parent.parent / "weights" / "spans.safetensors"
     parser.add_argument("--out", type=Path, default=default)
     given = parser.parse_args()
-    # By name: the planner's code imports no expert, only whoever trains needs the encoder.
-    encoder: Any = importlib.import_module("pointsman.experts.models.encoder").Encoder(threads=1)
-    try:
-        coder = Coder(cast(TokenEmbedder, encoder), cast(Embedder, encoder))
+    with one_thread() as encoder:
+        coder = Coder(encoder, encoder)
         head = asyncio.run(train_shipped(given.data, coder, seed=given.seed, steps=given.steps))
-    finally:
-        encoder.close()
     save(head, given.out)
 
 

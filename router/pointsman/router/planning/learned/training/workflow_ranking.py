@@ -7,21 +7,19 @@ each once more with the right workflow taken out, where "none" is right. A condi
 fitted by L-BFGS; deterministic.
 """
 
-import argparse
 import asyncio
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pointsman.router.planning.base import Embedder
+from pointsman.router.planning.learned.training.encoding import one_thread
+from pointsman.router.planning.learned.training.situations import given
 from pointsman.router.planning.workflows.abcd import read_subflows, workflow_form
 from pointsman.router.planning.workflows.ranking import (
     FEATURES,
@@ -115,22 +113,10 @@ def _fit(rows: Sequence[Row], power: float, l2: float) -> tuple[float, RankWeigh
 
 
 async def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that has abcd")
-    parser.add_argument(
-        "--situations", type=Path, required=True, help="YAML: sub-flow to situations"
-    )
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    given = parser.parse_args()
-    situations = yaml.safe_load(given.situations.read_text("utf-8"))
-    # the encoder is an expert, and the router imports none of them: only this command does, at its border
-    encoder = importlib.import_module("pointsman.experts.models.encoder").Encoder(threads=1)
-    try:
-        library = described(given.data / "abcd")
-        rows = await read_rows(library, situations, cast(Embedder, encoder))
-    finally:
-        encoder.close()
-    save_weights(fit(rows), given.out)
+    told = given(__doc__, WEIGHTS)
+    with one_thread() as encoder:
+        rows = await read_rows(described(told.abcd), told.situations, encoder)
+    save_weights(fit(rows), told.out)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,15 @@ def part(script: str, text: str, instead: str = "") -> Guard:
 
 FENCE = "commit: the fence of the attempt"
 GUARDS: dict[str, Guard] = {
-    FENCE: Guard(
-        "commit", r"^no = not_attempt\(task, ARGV\[2\], 'running'\)\nif no then\n(?s:.*?)^end\n"
+    FENCE: Guard("commit", r"^no = not_attempt\(task, ARGV\[2\], 'running'\)\nif no then .*\n"),
+    "perform: the queued attempt": Guard(
+        "perform", r"^no = not_attempt\(ARGV\[1\], ARGV\[2\], 'queued'\)\nif no then .*\n"
     ),
-    "commit: a repeated one has the same value": part(
-        "commit", " and redis.call('HGET', SLOTS, task) == ARGV[3]"
+    "all: a repeated commit has the same value": Guard(
+        ALL, r"\n *and redis\.call\('HGET', SLOTS, task\) == value"
     ),
-    "commit: what was set aside is released": line("commit", "release(task)"),
-    "commit: what was spent is counted": line("commit", "spend(ARGV[6], ARGV[7])"),
+    "all: what was set aside is released by a commit": line(ALL, "release(task)"),
+    "all: what was spent is counted": line(ALL, "spend(ARGV[6], ARGV[7])"),
     "all: the fence of the owner": line(ALL, "if found[2] ~= epoch then return { 'stale' } end"),
     "all: nothing after a stop": line(ALL, "if found[2] then return { 'cancelled' } end"),
     "all: nothing after the end": line(ALL, "if OVER[status] then return { 'over', status } end"),

@@ -85,6 +85,7 @@ class Protocol(Owners, Workers, People):
             yield 6, lambda: self.hold(1, 8 * throw.choice(begun) + 1, False, True)
         if model.tasks("queued"):
             yield 12, lambda: self.claim(pick, 0, throw.choice([1, 1, 2]))
+            yield 5, lambda: self.perform(pick, throw.choice([0, 0, 0, 1]), throw.choice([1, 2]))
         if model.tasks("queued", "running"):
             yield 4, lambda: self.lose(pick, throw.choice([0, 0, 0, 1]))
         if model.tasks("waiting"):

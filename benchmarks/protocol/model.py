@@ -275,21 +275,33 @@ class Model:
 
     def commit(self, task: str, attempt: int, value: Json, cost: int, salience: float) -> Told:
         no = self._attempt(task, attempt, "running")
-        cell = self.cells.get(task)
         if no is not None:
-            again = cell is not None and cell.status == "done" and cell.committed == attempt
-            if again and no.rule is Rule.ATTEMPT:
-                return Told(OK, rule=Rule.REPEAT)
-            return no
-        assert cell is not None
+            return self._told_again(task, attempt, no)
         if task in self.effects:
             self.effects[task].state = "done"
+        return Told(OK, self._effective(task, attempt, value, cost, salience), Rule.ORDER)
+
+    def perform(self, task: str, attempt: int, value: Json, cost: int, salience: float) -> Told:
+        """Of a task without an entry in the ledger."""
+        no = self._attempt(task, attempt, "queued")
+        if no is not None:
+            return self._told_again(task, attempt, no)
+        posts = self._effective(task, attempt, value, cost, salience)
+        return Told(OK, (("task.started", task), *posts), Rule.ORDER)
+
+    def _told_again(self, task: str, attempt: int, no: Told) -> Told:
+        cell = self.cells.get(task)
+        again = cell is not None and cell.status == "done" and cell.committed == attempt
+        return Told(OK, rule=Rule.REPEAT) if again and no.rule is Rule.ATTEMPT else no
+
+    def _effective(self, task: str, attempt: int, value: Json, cost: int, salience: float) -> Posts:
+        cell = self.cells[task]
         cell.value, cell.version, cell.salience = value, cell.version + 1, salience
         cell.committed = attempt
         self._release(cell)
         self.spent["cost"] += cost
         self.spent["calls"] += 1
-        return Told(OK, self._settle(task, "done", "task.done"), Rule.ORDER)
+        return self._settle(task, "done", "task.done")
 
     def lose(self, task: str, attempt: int) -> Told:
         cell = self.cells.get(task)

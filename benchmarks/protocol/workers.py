@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition, rule
 
 from benchmarks.protocol.model import OK
 from benchmarks.protocol.stage import LIVE, PICK, Stage, done_event, plain
-from pointsman.router.events import Fault, TaskFailed, TaskProgressed, TaskRouted
+from pointsman.router.events import Fault, TaskFailed, TaskProgressed, TaskRouted, TaskStarted
 from pointsman.router.plan import TaskId
 from pointsman.router.workspace import Claim
 
@@ -64,6 +64,23 @@ class Workers(Stage):
         event = done_event(claim.task, claim.attempt, cost)
         acts = [plain(self.workspace.commit(claim, value, event)) for _ in range(many)]
         self._together("commit", told, acts)
+
+    @precondition(lambda self: self.model.cells)
+    @rule(pick=PICK, less=st.sampled_from([0, 0, 0, 1]), many=st.sampled_from([1, 1, 2]))
+    def perform(self, pick: int, less: int, many: int) -> None:
+        """Done before it was claimed: once, or twice because its first answer was lost."""
+        task = self._task(pick, "queued")
+        if task in self.model.effects:
+            return
+        attempt = self._attempt_of(task) - less
+        call = {"capability": "x.y", "salience": float(pick % 5)}
+        claim = Claim(self.run, TaskId(task), attempt, call)
+        value, cost, salience = self._value(claim), self._cost(claim, 0), float(pick % 5)
+        told = [self.model.perform(task, attempt, value, cost, salience) for _ in range(many)]
+        start = TaskStarted(claim.task, attempt, "w", time.time())
+        event = done_event(claim.task, attempt, cost)
+        acts = [plain(self.workspace.perform(claim, value, start, event)) for _ in range(many)]
+        self._together("perform", told, acts)
 
     @precondition(lambda self: len(self.model.tasks("running")) > 1)
     @rule()

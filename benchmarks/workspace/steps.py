@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import redis.asyncio
 
@@ -18,7 +18,7 @@ from benchmarks.workspace.server import Policy, reset, script_cost
 from pointsman.experts.files import LocalFiles
 from pointsman.experts.tools.functions import ToolExpert, capability
 from pointsman.experts.worker import Worker
-from pointsman.router.events import RunId, TaskDone, TaskRouted
+from pointsman.router.events import RunId, TaskDone, TaskRouted, TaskStarted
 from pointsman.router.plan import Plan, Task, TaskId
 from pointsman.router.usage import Usage
 from pointsman.router.workspace import Claim, Owner, RunSpec, Workspace, keys
@@ -27,6 +27,9 @@ EXPERT = "echo"
 WORKERS = 8
 WARM = 100
 LEASE = 15.0
+
+
+Step: TypeAlias = Callable[[Workspace, "Lot", int], Awaitable[None]]
 
 
 @capability("bench.echo")
@@ -74,7 +77,11 @@ async def claim(workspace: Workspace, run: RunId, task: TaskId) -> Claim:
 
 
 async def commit(workspace: Workspace, claimed: Claim) -> None:
-    event = TaskDone(
+    await workspace.commit(claimed, dict(claimed.call["arguments"]), done(claimed))
+
+
+def done(claimed: Claim) -> TaskDone:
+    return TaskDone(
         task=claimed.task,
         attempt=claimed.attempt,
         kind="object",
@@ -84,11 +91,18 @@ async def commit(workspace: Workspace, claimed: Claim) -> None:
         seconds=0.0,
         at=time.time(),
     )
-    await workspace.commit(claimed, dict(claimed.call["arguments"]), event)
 
 
 async def one_step(workspace: Workspace, lot: Lot, number: int) -> None:
     await commit(workspace, await claim(workspace, lot.owner.run, lot.task(number)))
+
+
+async def at_once(workspace: Workspace, lot: Lot, number: int) -> None:
+    """A quick pure task, as experts/attempt.py does it: claim and commit are one act."""
+    call = {"capability": echo.capability.name, "arguments": {"n": number}}
+    told = Claim(lot.owner.run, lot.task(number), 1, call)
+    start = TaskStarted(told.task, 1, "bench", time.time())
+    await workspace.perform(told, {"n": number}, start, done(told))
 
 
 async def drop_offers(client: redis.asyncio.Redis) -> None:
@@ -98,13 +112,13 @@ async def drop_offers(client: redis.asyncio.Redis) -> None:
 # --- one worker -------------------------------------------------------------------------------------
 
 
-async def latencies(workspace: Workspace, steps: int) -> list[float]:
+async def latencies(workspace: Workspace, steps: int, step: Step) -> list[float]:
     """Milliseconds of each step of one worker that does nothing else."""
     lot = await prepared(workspace, steps + WARM)
     taken = []
     for number in range(lot.size):
         started = time.perf_counter()
-        await one_step(workspace, lot, number)
+        await step(workspace, lot, number)
         taken.append((time.perf_counter() - started) * 1e3)
     return taken[WARM:]
 
@@ -154,9 +168,9 @@ async def rate(steps: int, work: Callable[[int], Awaitable[None]]) -> tuple[floa
     return steps / seconds, (time.process_time() - cpu) / seconds
 
 
-async def claims_and_commits(workspace: Workspace, steps: int) -> tuple[float, float]:
+async def claims_and_commits(workspace: Workspace, steps: int, step: Step) -> tuple[float, float]:
     lot = await prepared(workspace, steps)
-    return await rate(steps, lambda number: one_step(workspace, lot, number))
+    return await rate(steps, lambda number: step(workspace, lot, number))
 
 
 async def with_queue(workspace: Workspace, steps: int) -> tuple[float, float]:
@@ -207,6 +221,7 @@ class Found:
     """What was measured under one policy, a list a round: milliseconds, steps per second, microseconds."""
 
     step: list[list[float]] = field(default_factory=list)
+    one_act: list[list[float]] = field(default_factory=list)
     overlapped: list[list[float]] = field(default_factory=list)
     rates: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     scripts: dict[str, list[float]] = field(default_factory=dict)
@@ -219,14 +234,18 @@ async def measure(
     workspace: Workspace, client: redis.asyncio.Redis, found: Found, *, steps: int, folder: Path
 ) -> None:
     """One round, added to what was found before."""
-    found.step.append(await latencies(workspace, steps))
+    found.step.append(await latencies(workspace, steps, one_step))
+    await drop_offers(client)
+    found.one_act.append(await latencies(workspace, steps, at_once))
     await drop_offers(client)
     found.overlapped.append(await overlapped(workspace, steps))
     await drop_offers(client)
     for name, cost in (await script_costs(workspace, client, steps // 4)).items():
         found.scripts.setdefault(name, []).append(cost)
     await drop_offers(client)
-    found.add_rate("claim and commit", await claims_and_commits(workspace, steps))
+    found.add_rate("claim and commit", await claims_and_commits(workspace, steps, one_step))
+    await drop_offers(client)
+    found.add_rate("both in one act", await claims_and_commits(workspace, steps, at_once))
     await drop_offers(client)
     found.add_rate("with the queue", await with_queue(workspace, steps))
     found.add_rate("the real worker", await real_worker(workspace, steps, folder))
@@ -244,6 +263,7 @@ def summary(found: Found) -> dict[str, Any]:
     steps = [one for step in found.step for one in step]
     return {
         "step_p50_ms": round(statistics.median(steps), 3),
+        "one_act_step_p50_ms": round(statistics.median(o for r in found.one_act for o in r), 3),
         "busy_step_p50_ms": round(statistics.median(o for r in found.overlapped for o in r), 3),
         "step_p99_ms": round(percentile(steps, 0.99), 3),
         "best_step_p50_ms": round(min(map(statistics.median, found.step)), 3),
@@ -266,7 +286,8 @@ def rows(policy: Policy, found: Found) -> list[tuple[str, str, str]]:
     """(what, policy, value) for the table."""
     told = summary(found)
     step = "p50 {step_p50_ms} ms (best round {best_step_p50_ms}), p99 {step_p99_ms} ms"
-    lines = [("step, 1 worker", step.format(**told))]
+    lines = [("step, 1 worker, claimed first", step.format(**told))]
+    lines.append(("step, 1 worker, a quick pure task", f"p50 {told['one_act_step_p50_ms']} ms"))
     lines.append(("step, 1 worker that always has work", f"p50 {told['busy_step_p50_ms']} ms"))
     for name, per_second in told["tasks_per_second"].items():
         best, cpu = told["best_tasks_per_second"][name], told["process_cpu"][name]

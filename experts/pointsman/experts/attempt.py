@@ -4,6 +4,9 @@ The result goes through the fence of the attempt: when its lease was lost in bet
 and nothing of it is seen. A cancelled run stops its calls at once. An effect outside goes through the
 ledger: the intent is written before the call, the outcome with the commit. An intent without an outcome is
 unknown: `keyed` effects go again under the same key, `once` effects never without a person.
+
+A `pure` call that takes no longer than its claim may be done first, and then claimed and committed in one act:
+the lease of a claim guards nothing that ends before it is written, and each act waits for the disk.
 """
 
 import asyncio
@@ -28,7 +31,7 @@ from pointsman.router.errors import (
     WorkerStopped,
     WorkspaceUnavailable,
 )
-from pointsman.router.events import Fault, TaskDone, TaskFailed, TaskProgressed
+from pointsman.router.events import Fault, TaskDone, TaskFailed, TaskProgressed, TaskStarted
 from pointsman.router.preview import preview
 from pointsman.router.usage import Usage
 from pointsman.router.values import kind_of
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 
 LEASE = 15.0
 """Seconds for which a claimed attempt is ours without a sign of life."""
+QUICK = 0.002
+"""Seconds that a call is given before it is claimed."""
 PROGRESS = 0.25
 """Seconds between two progress events of one attempt, at least."""
 GRACE = 10.0
@@ -63,7 +68,10 @@ class Place:
 
 
 class Attempt:
-    """Runs one claim to its end."""
+    """Runs one claim to its end; or begins before the claim is made (`at_once`).
+
+    seconds: how long the call took, once it has succeeded.
+    """
 
     def __init__(
         self,
@@ -86,6 +94,36 @@ class Attempt:
         name = claim.call["capability"]
         self._effect: Effect = _effect_of(expert, name)
         self._intended = False
+        self._begun: asyncio.Task[Done] | None = None
+        self.seconds = math.inf
+
+    async def at_once(self) -> bool:
+        """Does a quick pure call and commits it unclaimed. False: it is to be claimed, and then `run`.
+
+        What was begun goes on meanwhile; `drop` ends it.
+        """
+        began, started = time.time(), time.monotonic()
+        self._begun = asyncio.create_task(self._call())
+        await asyncio.wait({self._begun}, timeout=QUICK)
+        if not self._begun.done() or self._begun.exception() is not None:
+            return False
+        done = self._begun.result()
+        try:
+            value = _checked(done.value)
+        except ExpertFailed:
+            return False
+        claim, self.seconds = self._claim, time.monotonic() - started
+        self._place.free()
+        start = TaskStarted(claim.task, claim.attempt, self._worker, began)
+        event = self._event(done, value, self.seconds)
+        await self._effective(lambda: self._workspace.perform(claim, value, start, event))
+        return True
+
+    async def drop(self) -> None:
+        """Ends a call that was begun and is not wanted."""
+        if self._begun is not None:
+            self._begun.cancel()
+            await asyncio.gather(self._begun, return_exceptions=True)
 
     async def run(self) -> None:
         claim = self._claim
@@ -134,12 +172,28 @@ class Attempt:
             return
         finally:
             self._place.free()
-        await self._commit(done, value, time.monotonic() - started)
+        self.seconds = time.monotonic() - started
+        await self._commit(done, value, self.seconds)
 
     async def _commit(self, done: Done, value: Any, seconds: float) -> None:
+        event = self._event(done, value, seconds)
+        told = await self._effective(lambda: self._workspace.commit(self._claim, value, event))
+        if self._intended and not told:  # nobody else knows that it has happened
+            await self._note("done", "its attempt was superseded", value)
+
+    async def _effective(self, commit: Callable[[], Awaitable[object]]) -> bool:
+        """False when it came too late: then it is void."""
+        try:
+            await self._tell(commit)
+        except VOID as error:
+            log.info("late commit refused: %s", error)
+            return False
+        return True
+
+    def _event(self, done: Done, value: Any, seconds: float) -> TaskDone:
         claim = self._claim
         usage = done.usage + Usage(calls=1, seconds=seconds)
-        event = TaskDone(
+        return TaskDone(
             task=claim.task,
             attempt=claim.attempt,
             kind=kind_of(value),
@@ -150,18 +204,12 @@ class Attempt:
             at=time.time(),
             confidence=done.confidence,
         )
-        try:
-            await self._tell(lambda: self._workspace.commit(claim, value, event))
-        except VOID as error:
-            log.info("late commit refused: %s", error)
-            if self._intended:  # nobody else knows that it has happened
-                await self._note("done", "its attempt was superseded", value)
 
     # --- the call, and the ledger around it -----------------------------------------------------
 
     async def _done(self) -> Done:
         if self._effect not in ("keyed", "once"):
-            return await self._call()
+            return await (self._begun or self._call())
         before = await self._workspace.intend(self._claim, self._effect, self._worker)
         if before.answer == "done" and before.has_value:
             return Done(before.value, "done by an attempt before")

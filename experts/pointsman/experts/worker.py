@@ -1,13 +1,14 @@
 """A worker hosts experts: it claims their tasks and carries each out (attempt.py)."""
 
 import asyncio
+import json
 import logging
 import os
 import secrets
 import time
 from collections.abc import Sequence
 
-from pointsman.experts.attempt import LEASE, Attempt, Place
+from pointsman.experts.attempt import LEASE, QUICK, Attempt, Place
 from pointsman.experts.base import Expert, Files
 from pointsman.router.errors import RunNotFound, RunOver, StaleAttempt, WorkspaceUnavailable
 from pointsman.router.events import RunId
@@ -33,6 +34,8 @@ class Worker:
         self._workspace = workspace
         self._files = files
         self._experts = tuple(experts)
+        self._seconds: dict[tuple[str, str], float] = {}
+        """How long the last call of (expert, capability) took."""
         self.name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
 
     async def serve(self) -> None:
@@ -103,22 +106,59 @@ class Worker:
                 continue
             for offer in left:
                 await free.acquire()
-                group.create_task(self._attempt(expert, offer, Place(free)))
+                group.create_task(self._attempt(expert, offer, Place(free), again=True))
 
-    async def _attempt(self, expert: Expert, offer: Offer, place: Place) -> None:
-        """One offer, from claim to commit. A lost Redis leaves the rest to the lease."""
+    async def _attempt(
+        self, expert: Expert, offer: Offer, place: Place, *, again: bool = False
+    ) -> None:
+        """One offer, from claim to commit. A lost Redis leaves the rest to the lease.
+
+        again: another worker had the offer before. It may have died of it, so it is claimed first: what
+        is claimed is counted.
+        """
         try:
-            claim = await self._claim(expert, offer)
-            # Acknowledged once the claim is decided: from then on the lease governs.
-            acknowledged = asyncio.create_task(self._acknowledge(expert, offer))
-            if claim is not None:
-                attempt = Attempt(self._workspace, self._files, expert, claim, self.name, place)
-                await attempt.run()
-            await acknowledged
+            told = None if again else _told(offer)
+            if told is not None and self._is_quick(expert, told):
+                await self._at_once(expert, offer, told, place)
+            else:
+                await self._claimed(expert, offer, place)
         except WorkspaceUnavailable as error:
             log.warning("%s: %s", expert.card.name, error)
         finally:
             place.free()
+
+    def _is_quick(self, expert: Expert, claim: Claim) -> bool:
+        """Free of charge, without effects, and done at once the last time."""
+        name = claim.call["capability"]
+        effects = {c.name: c.effect for c in expert.capabilities}
+        free = name in expert.card.serves and expert.card.serves[name].cost == 0
+        quick = self._seconds.get((expert.card.name, name), QUICK) < QUICK
+        return quick and free and effects.get(name) == "pure"
+
+    async def _at_once(self, expert: Expert, offer: Offer, told: Claim, place: Place) -> None:
+        attempt = Attempt(self._workspace, self._files, expert, told, self.name, place)
+        try:
+            if await attempt.at_once():
+                self._seconds[expert.card.name, told.call["capability"]] = attempt.seconds
+                await self._acknowledge(expert, offer)
+            else:
+                await self._claimed(expert, offer, place, attempt)
+        finally:
+            await attempt.drop()
+
+    async def _claimed(
+        self, expert: Expert, offer: Offer, place: Place, begun: Attempt | None = None
+    ) -> None:
+        claim = await self._claim(expert, offer)
+        # Acknowledged once the claim is decided: from then on the lease governs.
+        acknowledged = asyncio.create_task(self._acknowledge(expert, offer))
+        if claim is not None:
+            attempt = begun or Attempt(
+                self._workspace, self._files, expert, claim, self.name, place
+            )
+            await attempt.run()
+            self._seconds[expert.card.name, claim.call["capability"]] = attempt.seconds
+        await acknowledged
 
     async def _acknowledge(self, expert: Expert, offer: Offer) -> None:
         """Where Redis is away the offer comes back, and is found void."""
@@ -140,3 +180,12 @@ class Worker:
         except (StaleAttempt, RunOver, RunNotFound) as error:
             log.info("%s: offer is void: %s", expert.card.name, error)
             return None
+
+
+def _told(offer: Offer) -> Claim | None:
+    """What an offer tells of its call, as the claim that is still to be made; None: nothing."""
+    call = offer.fields.get("call")
+    if not call:
+        return None
+    task, attempt = TaskId(offer.fields["task"]), int(offer.fields["attempt"])
+    return Claim(RunId(offer.fields["run"]), task, attempt, json.loads(call))

@@ -78,20 +78,35 @@ class Attempts(Acts):
 
         May be repeated when its answer was lost. Raises StaleAttempt when it comes too late: it is then void.
         """
-        found = await self._scripts(
-            "commit",
-            keys.of_run(claim.run),
+        result = await self._result(claim, value, event)
+        found = await self._scripts("commit", keys.of_run(claim.run), *result)
+        self._check_attempt(claim.run, claim.task, claim.attempt, found)
+
+    async def perform(self, claim: Claim, value: Json, start: TaskStarted, event: TaskDone) -> None:
+        """Claim and commit in one act: of a task without effects, done before it was claimed.
+
+        claim: from the offer; nobody holds it yet. May be repeated. Raises as `claim` and `commit` do: then
+        the work is void.
+        """
+        result = await self._result(claim, value, event)
+        found = await self._scripts("perform", keys.of_run(claim.run), *result, encode(start))
+        self._check_attempt(claim.run, claim.task, claim.attempt, found)
+
+    async def _result(
+        self, claim: Claim, value: Json, event: TaskDone
+    ) -> tuple[str | int | float, ...]:
+        used = event.usage
+        return (
             claim.task,
             claim.attempt,
             await self._text(value),
             encode(event),
             f"{time.time():.6f}",
-            int(event.usage.get("cost", 0)),
-            int(event.usage.get("input_tokens", 0)) + int(event.usage.get("output_tokens", 0)),
+            int(used.get("cost", 0)),
+            int(used.get("input_tokens", 0)) + int(used.get("output_tokens", 0)),
             float(claim.call.get("salience", 0.0)),
             FOCUS,
         )
-        self._check_attempt(claim.run, claim.task, claim.attempt, found)
 
     async def lose(self, run: RunId, event: TaskFailed) -> bool:
         """An attempt has failed, the task is ready for another; False when it is out of date."""

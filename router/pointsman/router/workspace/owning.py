@@ -28,6 +28,8 @@ from pointsman.router.workspace.calls import scored
 from pointsman.router.workspace.connection import redis_errors
 from pointsman.router.workspace.records import DeadLetter, entry_of
 
+TOLD = 4_096
+"""Characters of a call up to which its offer tells it too."""
 LOOK_AGAIN = 10.0
 """Seconds after which a run that waits for a controller is looked at again."""
 
@@ -148,6 +150,8 @@ class Owning(Acts):
         BudgetExceeded when the run's budget does not hold what the attempt may cost.
         """
         expert = str(event.route["expert"])
+        text = json.dumps(call)
+        told = text if len(text) <= TOLD else ""
         found = await self._scripts(
             "route",
             keys.of_run(owner.run) + ([keys.queue(expert)] if self._one_server else []),
@@ -155,8 +159,9 @@ class Owning(Acts):
             event.task,
             event.attempt,
             encode(event),
-            json.dumps(call),
+            text,
             int(event.route.get("cost", 0)),
+            told,
         )
         if found[0] == "budget":
             raise BudgetExceeded(found[1], float(found[2]), float(found[3]))
@@ -164,13 +169,13 @@ class Owning(Acts):
         # Queued at this very attempt already: the answer was lost on its way, and the script sent again.
         again = found[1:] == [f"queued at attempt {event.attempt}"]
         if again or (opened and not self._one_server):
-            await self.offer(owner.run, event.task, event.attempt, expert)
+            await self.offer(owner.run, event.task, event.attempt, expert, told)
         return opened
 
-    async def offer(self, run: RunId, task: str, attempt: int, expert: str) -> None:
-        await self.queue(keys.queue(expert)).put(
-            {"run": run, "task": task, "attempt": str(attempt)}
-        )
+    async def offer(self, run: RunId, task: str, attempt: int, expert: str, call: str = "") -> None:
+        """call: what is asked for, as JSON, for who may begin before the claim is made."""
+        fields = {"run": run, "task": task, "attempt": str(attempt), "call": call}
+        await self.queue(keys.queue(expert)).put(fields)
 
     async def settle(
         self,

@@ -19,6 +19,7 @@ NAMES = (
     "claim",
     "renew",
     "commit",
+    "perform",
     "lose",
     "settle",
     "cancel",

@@ -4,23 +4,11 @@ local no = stopped()
 if no then return no end
 local task = ARGV[1]
 no = not_attempt(task, ARGV[2], 'running')
-if no then
-  -- the answer to this very commit was lost on its way: it is told again
-  if no[2] == 'done at attempt ' .. ARGV[2] and redis.call('HGET', SLOTS, task) == ARGV[3] then
-    return { 'ok', redis.call('HGET', VERSIONS, task) }
-  end
-  return no
-end
+if no then return told_again(task, ARGV[2], ARGV[3]) or no end
 local effect = redis.call('HGET', EFFECTS, task .. '/0')
 if effect then
   local entry = cjson.decode(effect)
   entry.state, entry.ended = 'done', tonumber(ARGV[5])
   redis.call('HSET', EFFECTS, task .. '/0', cjson.encode(entry))
 end
-local version = write_slot(task, ARGV[3])
-attend(task, ARGV[8], ARGV[9])
-release(task)
-spend(ARGV[6], ARGV[7])
-settle(task, 'done', ARGV[4], ARGV[5])
-wake()
-return { 'ok', version }
+return effective()

@@ -82,6 +82,14 @@ local function settle(task, status, event, at)
   end
 end
 
+-- The answer to a commit whose first answer was lost on its way; nil when it is another's.
+local function told_again(task, attempt, value)
+  if redis.call('HGET', STATUS, task) == 'done' and redis.call('HGET', ATTEMPT, task) == attempt
+      and redis.call('HGET', SLOTS, task) == value then
+    return { 'ok', redis.call('HGET', VERSIONS, task) }
+  end
+end
+
 -- Writes down a task that is new: how many of its inputs are open, and that those count it down.
 local function enlist(task, inputs, at)
   local waits = 0
@@ -111,4 +119,16 @@ end
 local function attend(task, salience, limit)
   redis.call('ZADD', FOCUS, salience, task)
   redis.call('ZREMRANGEBYRANK', FOCUS, 0, -(tonumber(limit) + 1))
+end
+
+-- The result of an attempt takes effect. ARGV: task, attempt, value, event, at, cost, tokens, salience, limit
+local function effective()
+  local task = ARGV[1]
+  local version = write_slot(task, ARGV[3])
+  attend(task, ARGV[8], ARGV[9])
+  release(task)
+  spend(ARGV[6], ARGV[7])
+  settle(task, 'done', ARGV[4], ARGV[5])
+  wake()
+  return { 'ok', version }
 end

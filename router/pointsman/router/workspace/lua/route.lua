@@ -1,6 +1,7 @@
 -- Opens an attempt of a ready task, and sets aside what it may cost.
 -- On one server the offer is part of the act; on a cluster the queue is elsewhere, and the offer follows.
--- ARGV: epoch, task, attempt, event, call, cost. KEYS[15]: the expert's queue, or none
+-- ARGV: epoch, task, attempt, event, call, cost, what the offer tells of the call ("": nothing).
+-- KEYS[15]: the expert's queue, or none
 local no = not_owner(ARGV[1]) or stopped()
 if no then return no end
 local task = ARGV[2]
@@ -25,7 +26,7 @@ redis.call('HSET', STATUS, task, 'queued')
 redis.call('HSET', ATTEMPT, task, ARGV[3])
 redis.call('HSET', CALLS, task, ARGV[5])
 if KEYS[15] then
-  redis.call('XADD', KEYS[15], '*', 'run', ID, 'task', task, 'attempt', ARGV[3])
+  redis.call('XADD', KEYS[15], '*', 'run', ID, 'task', task, 'attempt', ARGV[3], 'call', ARGV[7])
 end
 post(ARGV[4])
 wake()

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pointsman.experts.tools import http
+from pointsman.experts.tools import guard, http
 from pointsman.router.errors import AddressRefused, BadArguments, ExpertFailed
 
 pytestmark = pytest.mark.anyio
@@ -86,8 +86,8 @@ async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
     ::7f00:1 fe80::1 fc00::1""".split(),
 )
 def test_no_address_of_a_private_network_is_public(address: str) -> None:
-    assert not http.is_public(ipaddress.ip_address(address))
-    assert http.is_public(ipaddress.ip_address("1.1.1.1"))
+    assert not guard.is_public(ipaddress.ip_address(address))
+    assert guard.is_public(ipaddress.ip_address("1.1.1.1"))
 
 
 def test_credentials_in_an_address_are_refused() -> None:

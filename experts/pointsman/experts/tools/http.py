@@ -1,13 +1,10 @@
-"""HTTP GET with a guard: only public addresses, checked after resolving, on every redirect.
+"""HTTP GET behind the guard (guard.py): only public addresses, on every redirect.
 
-The connection goes to exactly the address that was checked, so a name that resolves to something else a
-moment later (DNS rebinding) gains nothing. Answers are bounded in size, after decompression, and in time.
+Answers are bounded in size, after decompression, and in time.
 """
 
 import asyncio
-import ipaddress
 import re
-import socket
 import time
 import zlib
 from collections.abc import Sequence
@@ -17,9 +14,10 @@ from typing import Any
 import httpx
 
 from pointsman.experts.base import Call
+from pointsman.experts.tools import guard
 from pointsman.experts.tools.functions import ToolExpert, capability
 from pointsman.router.catalog import Prior
-from pointsman.router.errors import AddressRefused, BadArguments, ExpertError, ExpertFailed
+from pointsman.router.errors import BadArguments, ExpertError, ExpertFailed
 
 LARGEST = 5 << 20
 """Bytes of an answer, decompressed."""
@@ -28,10 +26,6 @@ SECONDS = 20.0
 READABLE = re.compile(
     r"^(?:text/|application/(?:[\w.+-]*\+)?(?:json|xml)\b|application/xhtml)", re.I
 )
-METADATA = frozenset(ipaddress.ip_address(a) for a in ("168.63.129.16", "100.100.100.200"))
-"""Addresses of cloud metadata services that count as public."""
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class PageRefused(ExpertError):
@@ -41,73 +35,9 @@ class PageRefused(ExpertError):
     retryable = False
 
 
-def is_public(address: Address) -> bool:
-    """Whether an address may be called; forms that wrap an IPv4 address are judged by what they wrap."""
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
-        if wrapped is not None:
-            return is_public(wrapped)
-    unfit = address.is_multicast or address.is_reserved or address in METADATA
-    return address.is_global and not unfit
-
-
-def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if address in ipaddress.ip_network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
-
-
-async def resolve(host: str, port: int) -> str:
-    """The address to call. Raises AddressRefused when any address of the name is not public."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ExpertFailed(f"{host} cannot be found: {error}") from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-    for address in addresses:
-        if not is_public(address):
-            raise AddressRefused(host, f"{address} is not a public address")
-    return str(addresses[0])
-
-
-class GuardedTransport(httpx.AsyncBaseTransport):
-    """Resolves, checks and pins. `allow`: "host:port" that may be called although not public."""
-
-    def __init__(self, allow: Sequence[str] = ()) -> None:
-        self._allow = frozenset(a.casefold() for a in allow)
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
-        if url.scheme not in ("http", "https"):
-            raise AddressRefused(str(url), "only http and https are fetched")
-        if f"{host}:{port}".casefold() not in self._allow:
-            pinned = await resolve(host, port)
-            request = httpx.Request(
-                request.method,
-                url.copy_with(host=pinned),
-                headers=request.headers,  # with the Host of the name
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": host},
-            )
-        return await self._inner.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
 def client(allow: Sequence[str] = (), *, redirects: bool = True) -> httpx.AsyncClient:
-    """A client behind the guard. No cookies are kept, no proxy or credential is taken from the environment."""
-    return httpx.AsyncClient(
-        transport=GuardedTransport(allow),
-        follow_redirects=redirects,
-        max_redirects=REDIRECTS,
-        trust_env=False,
-        headers={"User-Agent": "pointsman", "Accept-Encoding": "gzip, deflate"},
-    )
+    """A client for a few calls behind the guard."""
+    return guard.client(allow, redirects=REDIRECTS if redirects else 0)
 
 
 async def read(response: httpx.Response) -> bytes:

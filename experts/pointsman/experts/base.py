@@ -32,7 +32,7 @@ class Call:
     """One attempt of one task: arguments are resolved and valid against the capability's parameters.
 
     deadline: a point in time, seconds since the epoch. progress: tells the share done (0..1) and a note;
-    may be called from any thread.
+    may be called from any thread. tenant: whose run it is, for tools with credentials of their own for each.
     """
 
     capability: str
@@ -42,6 +42,7 @@ class Call:
     run: str = ""
     task: str = ""
     attempt: int = 1
+    tenant: str = "default"
     progress: Callable[[float, str], None] = field(default=lambda _share, _note: None)
 
     def key(self, index: int = 0) -> str:

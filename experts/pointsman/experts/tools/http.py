@@ -40,25 +40,25 @@ def client(allow: Sequence[str] = (), *, redirects: bool = True) -> httpx.AsyncC
     return guard.client(allow, redirects=REDIRECTS if redirects else 0)
 
 
-async def read(response: httpx.Response) -> bytes:
-    """The body, decompressed, at most LARGEST bytes. Raises PageRefused when it is larger."""
+async def read(response: httpx.Response, limit: int = LARGEST) -> bytes:
+    """The body, decompressed, at most `limit` bytes. Raises PageRefused when it is larger."""
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip", "deflate"):
         raise PageRefused(f"the answer is encoded as {encoding!r}, which is not read")
     unpack = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)
     whole = bytearray()
     async for chunk in response.aiter_raw():
-        await _take(whole, chunk, unpack)
+        _take(whole, chunk, unpack, limit)
     return bytes(whole)
 
 
-async def _take(whole: bytearray, chunk: bytes, unpack: Any) -> None:
+def _take(whole: bytearray, chunk: bytes, unpack: Any, limit: int) -> None:
     try:
-        whole += chunk if unpack is None else unpack.decompress(chunk, LARGEST + 1 - len(whole))
+        whole += chunk if unpack is None else unpack.decompress(chunk, limit + 1 - len(whole))
     except zlib.error as error:
         raise ExpertFailed(f"the answer is damaged: {error}") from error
-    if len(whole) > LARGEST or (unpack is not None and unpack.unconsumed_tail):
-        raise PageRefused(f"the answer is larger than {LARGEST >> 20} MiB")
+    if len(whole) > limit or (unpack is not None and unpack.unconsumed_tail):
+        raise PageRefused(f"the answer is larger than {limit >> 10:,} KiB")
 
 
 class _Reader(HTMLParser):

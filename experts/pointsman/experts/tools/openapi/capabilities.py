@@ -10,6 +10,7 @@ from pointsman.experts.tools.openapi.operations import Answer, Operation, Parame
 from pointsman.experts.tools.openapi.outlines import outline, shortened
 from pointsman.experts.tools.openapi.schemas import Schema, Schemas
 from pointsman.router.catalog import Capability, Prior
+from pointsman.router.values import FILE
 
 DESCRIPTION = 500
 TITLE = 80
@@ -121,6 +122,8 @@ def output_of(operation: Operation, schemas: Schemas) -> Schema:
         return outline(schema, schemas, sent=False)
     if answer is not None and any(m.startswith("text/") for m in answer.content):
         return {"type": "string"}
+    if answer is not None and answer.content and not any(map(is_json, answer.content)):
+        return dict(FILE)
     return {}
 
 

@@ -18,6 +18,7 @@ PLENTY = 40
 
 def text_for(pattern: str, least: int = 0, most: int | None = None) -> str:
     """A text that matches and has a length within bounds, as well as one can tell; "text" where none is found."""
+    made = ""
     for more in range(PLENTY):
         try:
             made = _Writer(more).all(parser.parse(pattern))

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -46,9 +46,8 @@ class Document:
 class _Loader(yaml.CSafeLoader):
     """YAML of which every scalar is one of JSON's."""
 
-    yaml_implicit_resolvers: ClassVar[Any] = {}
 
-
+_Loader.yaml_implicit_resolvers = {}
 for tag, pattern, first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", "~nN\0"),

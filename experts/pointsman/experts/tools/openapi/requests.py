@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema_rs
 
 from pointsman.experts.tools.openapi import serialising as write
 from pointsman.experts.tools.openapi.bodies import Body, Encoding
-from pointsman.experts.tools.openapi.operations import Operation, Parameter
+from pointsman.experts.tools.openapi.operations import PLACEHOLDER, Operation, Parameter
 from pointsman.experts.tools.openapi.schemas import Schema, Schemas
 from pointsman.router.errors import BadArguments
 from pointsman.router.values import FileRef, is_kind
@@ -70,32 +71,49 @@ class Requests:
         operation = self.operation
         given = {k: v for k, v in arguments.items() if v is not None or self._takes_null(k)}
         own, inside = self._apart(given)
-        self._check("parameters", self.parameters, own)
-        path, query, headers, cookies = operation.path, list[str](), dict[str, str](), list[str]()
+        self.check_parameters(own)
+        path = self._path(own)
+        query, headers, cookies = list[str](), dict[str, str](), list[str]()
         for one in operation.parameters:
-            if one.argument not in own:
+            if one.argument not in own or one.place == "path":
                 continue
-            value = own[one.argument]
-            if one.json:
-                value = write.as_json(value)
-            match one.place:
-                case "path":
-                    part = write.in_path(one.name, value, one.style, one.explode)
-                    path = path.replace(f"{{{one.name}}}", part)
-                case "query":
-                    query += write.in_query(
-                        one.name, value, one.style, one.explode, reserved=one.reserved
-                    )
-                case "header":
-                    headers[one.name] = write.in_header(one.name, value, one.explode)
-                case "cookie":
-                    cookies += write.in_cookie(one.name, value, one.explode)
+            value = write.as_json(own[one.argument]) if one.json else own[one.argument]
+            if one.place == "query":
+                query += write.in_query(
+                    one.name, value, one.style, one.explode, reserved=one.reserved
+                )
+            elif one.place == "header":
+                headers[one.name] = write.in_header(one.name, value, one.explode)
+            else:
+                cookies += write.in_cookie(one.name, value, one.explode)
         if cookies:
             headers["Cookie"] = "; ".join(cookies)
         if operation.idempotency:
             headers[operation.idempotency] = key
         content = self._content(inside, headers, opened)
         return Prepared(operation.method, path, "&".join(query), headers, content)
+
+    def check_parameters(self, own: Mapping[str, Any]) -> None:
+        """Raises BadArguments when arguments that are no part of the body do not fit."""
+        self._check("parameters", self.parameters, own)
+
+    def check_body(self, value: Any) -> None:
+        """Raises BadArguments when a body does not fit."""
+        if self.body is not None:
+            self._check("body", self.body, value)
+
+    def _path(self, own: Mapping[str, Any]) -> str:
+        """The path with its parameters in place, escaped."""
+        given = {p.name: p for p in self.operation.parameters if p.place == "path"}
+        parts = PLACEHOLDER.split(self.operation.path)
+        for place, part in enumerate(parts):
+            one = given.get(part) if place % 2 else None
+            if one is None:
+                parts[place] = quote(part, safe="/:@!$&'()*+,;=~%")
+                continue
+            value = write.as_json(own[one.argument]) if one.json else own[one.argument]
+            parts[place] = write.in_path(one.name, value, one.style, one.explode)
+        return "".join(parts)
 
     # --- arguments ------------------------------------------------------------------------------
 
@@ -139,8 +157,7 @@ class Requests:
         if body.form in ("text", "binary"):
             return self._raw(body, inside, headers, opened)
         value = self._assembled(body, inside)
-        assert self.body is not None
-        self._check("body", self.body, _without_files(body, value))
+        self.check_body(_without_files(body, value))
         match body.form:
             case "json":
                 media = "application/json" if "*" in body.media else body.media

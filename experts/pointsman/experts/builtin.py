@@ -21,6 +21,7 @@ from pointsman.experts.tools import (
     texts,
     units,
 )
+from pointsman.experts.tools.folder import ToolFolder
 from pointsman.experts.tools.functions import ToolExpert
 from pointsman.experts.tools.loading import load_experts
 from pointsman.router.planning.llm.settings import RemoteSettings
@@ -65,11 +66,16 @@ def all_experts(
     remote: RemoteSettings | None = None,
     http_allow: Sequence[str] = (),
     paths: Sequence[Path] = (),
+    tools: Path | None = None,
 ) -> list[Expert]:
-    """Ours, then those of the user: `paths` and entry points. Raises CatalogError, BadFile."""
+    """Ours, then those of the user: `paths`, entry points, and what is registered in the folder `tools`.
+
+    Raises CatalogError, BadFile.
+    """
     return [
         *tool_experts(http_allow=http_allow),
         *model_experts(encoder),
         *remote_experts(remote),
         *load_experts(paths, allow=http_allow),
+        *(ToolFolder(tools).load(http_allow) if tools is not None else ()),
     ]

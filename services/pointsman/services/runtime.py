@@ -125,6 +125,7 @@ class Runtime:
             remote=remote_settings(self.settings),
             http_allow=self.settings.http_allow,
             paths=self.settings.capabilities,
+            tools=self.settings.tool_folder,
         )
         for expert in experts:
             self._stack.push_async_callback(expert.close)

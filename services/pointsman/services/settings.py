@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     values above artifact_limit characters are kept, a folder or a URL that fsspec reaches ("s3://bucket").
     http_allow: "host:port" that http.get may reach although they are not public. capabilities: YAML or
     Python files with capabilities of your own. workflows: a folder with workflows of your own (default:
-    "workflows" in home; it need not exist). A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
+    "workflows" in home; it need not exist). tools: a folder with registered APIs (default: "tools" in home). A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
     set; prices are dollars per million tokens.
     """
 
@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     capabilities: Annotated[tuple[Path, ...], NoDecode] = ()
     workflows: Path | None = None
+    tools: Path | None = None
     http_allow: Annotated[tuple[str, ...], NoDecode] = ()
     upload_limit: Annotated[int, Field(gt=0)] = 512 << 20
     threads: Annotated[int, Field(ge=0)] = 0
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
     @property
     def workflow_folder(self) -> Path:
         return self.workflows or self.home / "workflows"
+
+    @property
+    def tool_folder(self) -> Path:
+        """Where registered APIs and tools lie."""
+        return self.tools or self.home / "tools"
 
     @property
     def redis(self) -> Path:

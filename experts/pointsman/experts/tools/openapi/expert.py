@@ -32,6 +32,7 @@ from pointsman.router.errors import (
 )
 
 REDIRECTS = 3
+LEFT_OUT = "left out by include or exclude"
 ACCEPT = "application/json, text/plain;q=0.5, */*;q=0.1"
 GATEWAYS = (502, 503, 504)
 
@@ -53,7 +54,7 @@ class Offered:
 def offers(given: ApiIn, api: Api) -> tuple[dict[str, Offered], list[Skipped]]:
     """What is offered of an API, by name, and what is left out, each with the reason."""
     wanted = [o for o in api.operations if given.wants(o)]
-    left = [Skipped(o.key, "left out by include or exclude") for o in api.operations if not given.wants(o)]  # fmt: skip
+    left = [Skipped(o.key, LEFT_OUT) for o in api.operations if not given.wants(o)]  # fmt: skip
     names = names_of(given.name, wanted)
     made: dict[str, Offered] = {}
     for operation in wanted:

@@ -186,13 +186,13 @@ def _show(found: "Preview", *, as_json: bool) -> None:
     console().print(table)
     if len(rows) > ROWS:
         note(f"and {len(rows) - ROWS} more; --json shows all")
-    skipped = [s for s in found.skipped if s.why != LEFT_OUT]
-    for one in skipped[:ROWS]:
+    missing = [s for s in found.skipped if s.why != LEFT_OUT]
+    for one in missing[:ROWS]:
         note(f"skipped: {one.key}: {one.why}")
-    if len(skipped) > ROWS:
-        note(f"and {len(skipped) - ROWS} more that were skipped")
-    if len(skipped) < len(found.skipped):
-        note(f"{len(found.skipped) - len(skipped)} more are {LEFT_OUT}")
+    if len(missing) > ROWS:
+        note(f"and {len(missing) - ROWS} more that were skipped")
+    if len(missing) < len(found.skipped):
+        note(f"{len(found.skipped) - len(missing)} more are {LEFT_OUT}")
 
 
 @tools.command("list")

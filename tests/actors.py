@@ -17,6 +17,7 @@ from pointsman.router.workspace import Approval, Claim, RunRecord, Workspace, co
 from pointsman.router.workspace.keys import queue
 from pointsman.workflows.checkpoint import RedisSaver
 from pointsman.workflows.controller import ControllerGraph
+from pointsman.workflows.policy import OPEN, Policy
 from pointsman.workflows.serving import Controller
 
 T = TypeVar("T")
@@ -26,10 +27,13 @@ SECONDS = 20.0
 
 
 @contextlib.asynccontextmanager
-async def controlling(workspace: Workspace, url: str) -> AsyncIterator[Controller]:
+async def controlling(
+    workspace: Workspace, url: str, policy: Policy = OPEN
+) -> AsyncIterator[Controller]:
     """A controller; when the block ends it is gone, and its runs with it."""
     saver = RedisSaver(connect(url, decode_responses=False))
-    controller = Controller(workspace, ControllerGraph(workspace, RefusingPlanner(), saver))
+    graph = ControllerGraph(workspace, RefusingPlanner(), saver, policy=policy)
+    controller = Controller(workspace, graph)
     task = asyncio.create_task(controller.serve())
     try:
         yield controller

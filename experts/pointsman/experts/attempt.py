@@ -300,6 +300,7 @@ class Attempt:
             run=claim.run,
             task=claim.task,
             attempt=claim.attempt,
+            tenant=claim.call.get("tenant", "default"),
             progress=progress,
         )
 

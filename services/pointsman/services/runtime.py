@@ -137,6 +137,7 @@ class Runtime:
         from pointsman.services.planning import planner_for, writer_for
         from pointsman.workflows.checkpoint import RedisSaver
         from pointsman.workflows.controller import ControllerGraph
+        from pointsman.workflows.policy import read_policy
         from pointsman.workflows.serving import Controller
 
         assert encoder is not None
@@ -152,6 +153,7 @@ class Runtime:
             saver,
             writer=writer_for(remote),
             library=planner.library,
+            policy=read_policy(self.settings.policy_file, needed=self.settings.policy is not None),
         )
         self._run("warming", planner.warm(await self.workspace.catalog()))
         controller = Controller(self.workspace, graph)

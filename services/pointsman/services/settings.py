@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     values above artifact_limit characters are kept, a folder or a URL that fsspec reaches ("s3://bucket").
     http_allow: "host:port" that http.get may reach although they are not public. capabilities: YAML or
     Python files with capabilities of your own. workflows: a folder with workflows of your own (default:
-    "workflows" in home; it need not exist). tools: a folder with registered APIs (default: "tools" in home). A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
+    "workflows" in home; it need not exist). tools: a folder with registered APIs (default: "tools" in home). policy: what may be
+    called by whom (default: "policy.yaml" in home, which need not exist). A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
     set; prices are dollars per million tokens.
     """
 
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     capabilities: Annotated[tuple[Path, ...], NoDecode] = ()
     workflows: Path | None = None
     tools: Path | None = None
+    policy: Path | None = None
     http_allow: Annotated[tuple[str, ...], NoDecode] = ()
     upload_limit: Annotated[int, Field(gt=0)] = 512 << 20
     threads: Annotated[int, Field(ge=0)] = 0
@@ -83,6 +85,10 @@ class Settings(BaseSettings):
     def tool_folder(self) -> Path:
         """Where registered APIs and tools lie."""
         return self.tools or self.home / "tools"
+
+    @property
+    def policy_file(self) -> Path:
+        return self.policy or self.home / "policy.yaml"
 
     @property
     def redis(self) -> Path:

@@ -66,6 +66,7 @@ from pointsman.workflows.phases import (
     status_of,
     unplanned,
 )
+from pointsman.workflows.policy import OPEN, Policy
 from pointsman.workflows.replanning import (
     MAX_VERSIONS,
     again,
@@ -106,13 +107,15 @@ class ControllerGraph:
         *,
         writer: "Writer | None" = None,
         library: Sequence[Workflow] = (),
+        policy: Policy = OPEN,
     ) -> None:
-        """library: workflows whose action plans bind the runs that follow them."""
+        """library: workflows whose action plans bind the runs that follow them. policy: what may be called."""
         self._workspace = workspace
         self._planner = planner
         self._writer = writer
         self._router = Router(workspace)
         self._enforcer = Enforcer(library)
+        self._policy = policy
         self._owners: dict[str, Owner] = {}
         self._states: dict[str, RunState] = {}
         self._saver = saver
@@ -168,7 +171,12 @@ class ControllerGraph:
             return {"phase": "plan", "outcome": "planned"}
         catalog = await self._catalog(record.spec.plan)
         early = EarlyStart(
-            self._workspace, self._router, stage.owner, record, catalog, terms_of(record)
+            self._workspace,
+            self._router,
+            stage.owner,
+            record,
+            catalog,
+            terms_of(record, policy=self._policy),
         )
         try:
             proposal = await self._begun(stage, catalog, early)
@@ -253,7 +261,7 @@ class ControllerGraph:
             plan = record.parsed_plan
             kept = await self._kept(record, plan) if record.proposed == 1 else {}
             await self._workspace.write_plan(stage.owner, plan, record.proposed, kept)
-        terms = terms_of(record, self._enforcer.review(record.parsed_plan).ask)
+        terms = terms_of(record, self._enforcer.review(record.parsed_plan).ask, policy=self._policy)
         dispatcher = Dispatcher(self._workspace, self._router, stage.owner, terms)
         self._states[record.id] = await dispatcher.run(RunState(budget=spec.budget))
         return {"phase": "dispatch"}

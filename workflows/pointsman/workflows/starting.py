@@ -27,6 +27,7 @@ from pointsman.router.workspace.artifacts import ArtifactDamaged, ArtifactMissin
 from pointsman.router.workspace.records import Approve, digest_of
 from pointsman.workflows.choosing import Router
 from pointsman.workflows.estimates import deadline_of
+from pointsman.workflows.policy import OPEN, Policy, PolicyRefused, Verdict
 from pointsman.workflows.respond import CONDITION
 
 CALL_SECONDS = 120.0
@@ -44,7 +45,8 @@ class Terms:
     """Under which a run is dispatched. deadline: seconds since the epoch; fixed: the caller set it.
 
     weight: the run's share of the experts. approve: which tasks wait for a person. ask: tasks outside of the
-    run's workflow, which wait for a person in any case, with the reason.
+    run's workflow, which wait for a person in any case, with the reason. policy: what is allowed to `tenant`,
+    whose run it is.
     """
 
     prefer: Prefer
@@ -54,9 +56,13 @@ class Terms:
     approve: Approve = "marked"
     request: str = ""
     ask: Mapping[TaskId, str] = field(default_factory=dict)
+    policy: Policy = OPEN
+    tenant: str = "default"
 
 
-def terms_of(record: RunRecord, ask: Mapping[TaskId, str] | None = None) -> Terms:
+def terms_of(
+    record: RunRecord, ask: Mapping[TaskId, str] | None = None, *, policy: Policy = OPEN
+) -> Terms:
     """ask: tasks that its workflow does not foresee."""
     spec = record.spec
     return Terms(
@@ -67,6 +73,8 @@ def terms_of(record: RunRecord, ask: Mapping[TaskId, str] | None = None) -> Term
         approve=spec.approve,
         request=record.request,
         ask=ask or {},
+        policy=policy,
+        tenant=spec.tenant,
     )
 
 
@@ -96,8 +104,12 @@ class Starter:
         try:
             arguments = await self._arguments(state, node, results)
             described = self._router.capability(name)
-            if self._needs_yes(node, described, arguments):
-                why = self._outside(node) or f"May {name} be called with this?"
+            effect = None if described is None else described.effect
+            verdict = self._terms.policy.judge(self._terms.tenant, name, effect, arguments)
+            if verdict.decision == "refuse":
+                raise PolicyRefused(name, verdict.why)
+            if self._needs_yes(node, described, arguments, verdict):
+                why = self._outside(node) or self._question(name, verdict)
                 await self._hold(node, arguments, "marked", why)
                 return None
             route = self._router.route(
@@ -112,6 +124,7 @@ class Starter:
                 "arguments": arguments,
                 "deadline": min(deadline, time.time() + CALL_SECONDS),
                 "salience": self._salience(state, node),
+                "tenant": self._terms.tenant,
             }
             event = TaskRouted(command.task, command.attempt, route.to_json(), time.time())
             await self._workspace.route(self._owner, event, call)
@@ -149,10 +162,18 @@ class Starter:
         )
         await self._workspace.hold(self._owner, request)
 
+    def _question(self, name: str, verdict: Verdict) -> str:
+        why = f" ({verdict.why})" if verdict.decision == "ask" else ""
+        return f"May {name} be called with this?{why}"
+
     def _needs_yes(
-        self, node: Node, capability: Capability | None, arguments: Mapping[str, Any]
+        self,
+        node: Node,
+        capability: Capability | None,
+        arguments: Mapping[str, Any],
+        verdict: Verdict,
     ) -> bool:
-        outside = self._outside(node) is not None
+        outside = self._outside(node) is not None or verdict.decision == "ask"
         if capability is None or (self._terms.approve == "never" and not outside):
             return False
         wanted = (

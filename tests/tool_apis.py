@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import httpx
 from expert_calls import FILES
 
 from pointsman.experts.base import Call, Done
@@ -183,13 +184,20 @@ async def served(
     *,
     auth: bool = False,
     faults: Faults | None = None,
+    auth_of: Mapping[str, Any] | None = None,
+    more: str = "",
     **given: Any,
 ) -> AsyncIterator[tuple[ToolServer, ApiExpert]]:
-    """The API on a server of this machine, and the expert that calls it."""
+    """The API on a server of this machine, and the expert that calls it.
+
+    auth_of: its credentials. more: an address beside it that may be called.
+    """
     api = api_of(tree)
     async with ToolServer(api, auth=auth, faults=faults) as server:
         place = server.url.removeprefix("http://")
-        values = {"url": server.url, "allow": (place,), **given}
+        other = httpx.URL(more).netloc.decode()
+        allow = (place, other) if other else (place,)
+        values = {"url": server.url, "allow": allow, "auth": auth_of or {}, **given}
         expert = ApiExpert(
             ApiIn.model_validate({"openapi": "shop.json", "name": "shop", **values}), api
         )

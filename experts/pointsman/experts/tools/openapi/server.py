@@ -3,7 +3,7 @@
 For tests, for trying a plan out, and as `pointsman tools mock`. It takes what the description takes and refuses
 what it does not, as the real server should. Faults are asked for by a header of a single call,
 
-    X-Fault: 503 | 429;retry-after=2 | drop | slow=1.5 | broken | html | large | unlike
+    X-Fault: 503 | 429;retry-after=2 | drop | slow=1.5 | broken | html | large | echo | unlike
 
 or injected into a share of all calls, drawn from a seed.
 """
@@ -350,6 +350,9 @@ class ToolServer:
                 return web.Response(text='{"a": ', content_type="application/json")
             case "html":
                 return web.Response(text="<html>down</html>", content_type="text/html")
+            case "echo":
+                said = f"{request.path_qs} {request.headers.get('Authorization', '')}"
+                return web.json_response({"message": said})
             case "large":
                 return web.Response(body=b'"' + b"a" * (LARGEST + 1) + b'"', content_type="application/json")  # fmt: skip
             case _:

@@ -236,13 +236,13 @@ async def test_no_secret_is_anywhere_after_runs_that_went_well_and_ill(
     caplog.set_level(logging.DEBUG)
     a = TaskId("a")
     plan = Plan((Task(a, "shop.get_product", {"id": 1}),), answer=(a,))
-    for fault in ("", "echo", "404", "500"):
-        faults = Faults(1.0 if fault else 0.0, fault)
-        async with (
-            served(secured("key"), faults=faults, auth_of={"key": {"key": HERE}}) as (_, expert),
-            controlling(workspace, redis_url),
-            working(workspace, tmp_path / "files", [expert]),
-        ):
+    async with (
+        served(secured("key"), auth_of={"key": {"key": HERE}}) as (server, expert),
+        controlling(workspace, redis_url),
+        working(workspace, tmp_path / "files", [expert]),
+    ):
+        for fault in ("", "echo", "404", "500"):
+            server.faults = Faults(1.0 if fault else 0.0, fault)
             run = await workspace.create_run(RunSpec("look it up", plan=plan))
             await over(workspace, run)
     found = await dumped(redis_url)

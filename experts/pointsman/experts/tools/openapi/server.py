@@ -89,8 +89,8 @@ class ToolServer:
         self._api = api
         self._host, self._port = host, port
         self._auth = auth
-        self._faults = faults or Faults()
-        self._draws = random.Random(self._faults.seed)
+        self.faults = faults or Faults()
+        self._draws = random.Random(self.faults.seed)
         self._answers = Samples(api.schemas, sent=False)
         self._reader = Deserialiser(api.schemas)
         self._routes = self._all_routes()
@@ -330,7 +330,7 @@ class ToolServer:
     # --- faults ---------------------------------------------------------------------------------
 
     def _drawn(self) -> str:
-        return self._faults.fault if self._draws.random() < self._faults.share else ""
+        return self.faults.fault if self._draws.random() < self.faults.share else ""
 
     async def _fault(self, fault: str, request: web.Request) -> web.StreamResponse | None:
         name, _, rest = fault.partition(";")

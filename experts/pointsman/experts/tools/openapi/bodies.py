@@ -1,7 +1,7 @@
 """The body of a request: the properties of an object become arguments of their own, anything else is one argument."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pointsman.experts.tools.openapi.references import References
@@ -33,7 +33,7 @@ class Encoding:
 class Body:
     """fields: argument -> property, where the body is an object that is taken apart. files: arguments that are files.
 
-    schema: of the body as a whole, converted.
+    schema: of the body as a whole, converted. also: other media types that the server takes.
     """
 
     form: Form
@@ -46,6 +46,7 @@ class Body:
     files: frozenset[str] = frozenset()
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     argument: str = WHOLE
+    also: tuple[str, ...] = ()
 
     @property
     def apart(self) -> bool:
@@ -65,14 +66,15 @@ def body_of(given: Any, references: References, schemas: Schemas, taken: set[str
         listed = ", ".join(map(repr, list(content)[:3]))
         raise Unsupported(f"its body is {listed}, which is not supported")
     form, media = chosen
+    also = tuple(m for m in content if m != media)
     about = content[media] if isinstance(content[media], Mapping) else {}
     required = described.get("required") is True
     if form in ("text", "binary"):
         name = unused(WHOLE, "request", taken)
         schema: Schema = {"type": "string"} if form == "text" else FILE_OR_TEXT
         files = frozenset({name}) if form == "binary" else frozenset[str]()
-        return Body(form, media, required, schema, files=files, argument=name)
-    return _structured(form, media, about, required, schemas, taken)
+        return Body(form, media, required, schema, files=files, argument=name, also=also)
+    return replace(_structured(form, media, about, required, schemas, taken), also=also)
 
 
 def _chosen(content: Mapping[str, Any]) -> tuple[Form, str] | None:

@@ -23,6 +23,8 @@ COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "ma
 WORDS = ("title", "description", "format", "contentEncoding", "contentMediaType")
 FLAGS = ("readOnly", "writeOnly", "deprecated", "uniqueItems")
 KEPT = ("const", "default", "example", "examples", "dependentRequired")
+BITS = {"int32": 31, "int64": 63}
+"""What a whole number of a format can hold."""
 LEFT_OUT = {True: "readOnly", False: "writeOnly"}
 DEEPEST = 150
 
@@ -128,6 +130,10 @@ class Schemas:
         made |= {k: node[k] for k in NUMBERS if _is_number(node.get(k))}
         _types(node, made)
         _exclusive(node, made)
+        if made.get("type") == "integer" and made.get("format") in BITS:
+            reach = 2 ** BITS[made["format"]]
+            made.setdefault("maximum", reach - 1)
+            made.setdefault("minimum", -reach)
         if isinstance(node.get("enum"), list) and node["enum"]:
             made["enum"] = _of_type(node["enum"], made.get("type"))
         pattern = node.get("pattern")

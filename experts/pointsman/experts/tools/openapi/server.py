@@ -129,17 +129,14 @@ class ToolServer:
         return sorted(found.values(), key=lambda r: len(r.names))
 
     def _found(self, method: str, path: str) -> tuple[Requests, dict[str, str]]:
-        allowed: set[str] = set()
         for route in self._routes:
             match = route.pattern.fullmatch(path)
             if match is None:
                 continue
             requests = route.methods.get(method)
-            if requests is not None:
-                return requests, dict(zip(route.names, match.groups(), strict=True))
-            allowed |= route.methods.keys()
-        if allowed:
-            raise _Refused(405, f"there is {', '.join(sorted(allowed))}")
+            if requests is None:
+                raise _Refused(405, ", ".join(sorted(route.methods)))
+            return requests, dict(zip(route.names, match.groups(), strict=True))
         raise _Refused(404, "there is no such path")
 
     # --- one call -------------------------------------------------------------------------------
@@ -202,6 +199,8 @@ class ToolServer:
                 raise _Refused(400, "a body is required")
             return ABSENT
         media = request.content_type
+        if any(media == m.partition(";")[0].strip() for m in body.also):
+            return ABSENT  # it is taken as it is: we would not send it
         match body.form:
             case "json":
                 if not is_json(media):
@@ -289,7 +288,8 @@ class ToolServer:
                 if answer is not None:
                     status = int(code) if code.isdecimal() else refused.status
                     return self._response(operation, status, code, answer, "")
-        return web.json_response({"message": refused.why}, status=refused.status)
+        headers = {"Allow": refused.why} if refused.status == 405 else {}
+        return web.json_response({"message": refused.why}, status=refused.status, headers=headers)
 
     def _response(
         self, operation: Operation, code: int, status: str, answer: Answer | None, accept: str

@@ -35,6 +35,7 @@ from pointsman.router.errors import BadArguments
 LARGEST = 8 << 20
 """Bytes of a request."""
 FAULT = "X-Fault"
+RAW = ("text", "binary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +130,19 @@ class ToolServer:
         return sorted(found.values(), key=lambda r: len(r.names))
 
     def _found(self, method: str, path: str) -> tuple[Requests, dict[str, str]]:
+        allowed: set[str] = set()
+        level: int | None = None
         for route in self._routes:
             match = route.pattern.fullmatch(path)
-            if match is None:
+            if match is None or level not in (None, len(route.names)):
                 continue
+            level = len(route.names)  # paths with as many parameters may stand for each other
             requests = route.methods.get(method)
-            if requests is None:
-                raise _Refused(405, ", ".join(sorted(route.methods)))
-            return requests, dict(zip(route.names, match.groups(), strict=True))
+            if requests is not None:
+                return requests, dict(zip(route.names, match.groups(), strict=True))
+            allowed |= route.methods.keys()
+        if allowed:
+            raise _Refused(405, ", ".join(sorted(allowed)))
         raise _Refused(404, "there is no such path")
 
     # --- one call -------------------------------------------------------------------------------
@@ -201,21 +207,20 @@ class ToolServer:
         media = request.content_type
         if any(media == m.partition(";")[0].strip() for m in body.also):
             return ABSENT  # it is taken as it is: we would not send it
-        match body.form:
-            case "json":
-                if not is_json(media):
-                    raise _Refused(415, f"the body is to be {body.media}")
-                return _json(await self._content(request))
-            case "urlencoded" | "multipart":
-                wanted = body.media.partition(";")[0].strip()
-                if media != wanted:
-                    raise _Refused(415, f"the body is to be {wanted}")
-                return await self._form(requests, request)
-            case "text":
-                return (await self._content(request)).decode("utf-8", "replace")
-            case "binary":
-                await self._content(request)
-                return ABSENT
+        wanted = body.media.partition(";")[0].strip()
+        if is_json(media) if body.form == "json" else media == wanted or body.form in RAW:
+            return await self._content_of(requests, request)
+        raise _Refused(415, f"the body is to be {wanted}")
+
+    async def _content_of(self, requests: Requests, request: web.Request) -> Any:
+        body = requests.operation.body
+        assert body is not None
+        if body.form in ("urlencoded", "multipart"):
+            return await self._form(requests, request)
+        content = await self._content(request)
+        if body.form == "json":
+            return _json(content)
+        return ABSENT if body.form == "binary" else content.decode("utf-8", "replace")
 
     async def _content(self, request: web.Request) -> bytes:
         try:

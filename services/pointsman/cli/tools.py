@@ -16,8 +16,11 @@ from pointsman.router.errors import PointsmanError
 
 if TYPE_CHECKING:
     from pointsman.experts.tools.folder import ToolFolder
+    from pointsman.experts.tools.mcp.registered import McpIn
     from pointsman.experts.tools.openapi.adding import Preview
     from pointsman.experts.tools.openapi.changes import Change
+    from pointsman.experts.tools.openapi.operations import Skipped
+    from pointsman.experts.tools.openapi.registered import ApiIn
 
 tools = typer.Typer(
     help="APIs and tools of your own as capabilities: add, list, update, remove, check, mock.",
@@ -160,9 +163,86 @@ def _given(values: dict[str, Any], content: bytes, auth: Sequence[str]) -> Any:
         raise typer.Exit(USAGE) from error
 
 
-def _show(found: "Preview", *, as_json: bool) -> None:
-    from pointsman.experts.tools.openapi.expert import LEFT_OUT
+@add.command(
+    epilog="Example: pointsman tools add mcp shop --env SHOP_KEY=env:SHOP_KEY -- python shop_server.py"
+)
+def mcp(
+    name: Annotated[str, typer.Argument(help="What its capabilities begin with.")],
+    command: Annotated[list[str] | None, typer.Argument(help="The program that is the server, and its arguments.")] = None,
+    url: Annotated[str, typer.Option(help="The address of a server over HTTP, in place of a program.")] = "",
+    token: Annotated[str | None, typer.Option(help="env:NAME or file:PATH: sent as a bearer token.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="VARIABLE=env:NAME or =file:PATH: what the program is given.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Believe what it says of its tools: that they only read, or may be repeated.")] = False,
+    include: Annotated[list[str] | None, typer.Option(help="Only these tools; * stands for anything.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="All but these.")] = None,
+    allow: Allow = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and keep nothing.")] = False,
+    as_json: Json = False,
+    folder: Folder = None,
+    home: Home = None,
+    debug: Debug = False,
+) -> None:  # fmt: skip
+    """Every tool of an MCP server becomes a capability; it is asked for its tools once, now."""
+    from pointsman.experts.tools.mcp.expert import asked_for_tools
+    from pointsman.experts.tools.mcp.offered import offers, written
 
+    given = _server(
+        {
+            "mcp": f"{name}.tools.json",
+            "name": name,
+            "command": command or (),
+            "folder": str(Path.cwd()) if command else None,
+            "url": url,
+            "token": None if token is None else _place("--token", token),
+            "env": {e.partition("=")[0]: _place("--env", e.partition("=")[2]) for e in env or ()},
+            "trust": trust,
+            "include": include or (),
+            "exclude": exclude or (),
+            "allow": allow or (),
+        }
+    )
+    with _errors(debug=debug):
+        kept = _folder(folder, home)
+        if not dry_run and any(r.name == name for r in kept.registered()):
+            complain(f"there is a tool {name!r} already; use `update`, or another name")
+            raise typer.Exit(USAGE)
+        found = asyncio.run(asked_for_tools(given))
+        offered, skipped = offers(given, found)
+        rows = [
+            {"capability": n, "tool": o.name, "effect": o.capability.effect, "approval": o.capability.approval, "title": o.capability.title}
+            for n, o in offered.items()
+        ]  # fmt: skip
+        _rows(rows, ("capability", "tool", "effect", "title"), skipped, name, as_json=as_json)
+        if dry_run:
+            return
+        path = kept.keep(given, written(found))
+    note(
+        f"{len(offered)} capabilities are kept in {path}; a running server sees them when it starts anew"
+    )
+
+
+def _place(option: str, where: str) -> dict[str, str]:
+    kind, _, place = where.partition(":")
+    if kind not in ("env", "file") or not place:
+        complain(f"{option}: give env:NAME or file:PATH, never the secret itself")
+        raise typer.Exit(USAGE)
+    return {kind: place}
+
+
+def _server(values: dict[str, Any]) -> "McpIn":
+    from pydantic import ValidationError
+
+    from pointsman.experts.tools.mcp.registered import McpIn
+
+    try:
+        return McpIn.model_validate({k: v for k, v in values.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        complain(f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": "))
+        raise typer.Exit(USAGE) from error
+
+
+def _show(found: "Preview", *, as_json: bool) -> None:
     rows = [
         {
             "capability": name,
@@ -174,25 +254,40 @@ def _show(found: "Preview", *, as_json: bool) -> None:
         }
         for name, o in found.offered.items()
     ]
+    shown = ("capability", "operation", "effect", "auth", "title")
+    _rows(rows, shown, found.skipped, found.given.name, as_json=as_json)
+
+
+def _rows(
+    rows: "Sequence[dict[str, Any]]",
+    shown: Sequence[str],
+    skipped: "Sequence[Skipped]",
+    name: str,
+    *,
+    as_json: bool,
+) -> None:
+    """What would be offered, and what not and why."""
+    from pointsman.experts.tools.openapi.expert import LEFT_OUT
+
     if as_json:
-        skipped = [{"operation": s.key, "why": s.why} for s in found.skipped]
-        document({"name": found.given.name, "capabilities": rows, "skipped": skipped})
+        left = [{"operation": s.key, "why": s.why} for s in skipped]
+        document({"name": name, "capabilities": rows, "skipped": left})
         return
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    for column in ("capability", "operation", "effect", "auth", "does"):
+    for column in shown:
         table.add_column(column, overflow="fold")
     for row in rows[:ROWS]:
-        table.add_row(*(Text(clean(str(row[k]))) for k in ("capability", "operation", "effect", "auth", "title")))  # fmt: skip
+        table.add_row(*(Text(clean(str(row[k]))) for k in shown))
     console().print(table)
     if len(rows) > ROWS:
         note(f"and {len(rows) - ROWS} more; --json shows all")
-    missing = [s for s in found.skipped if s.why != LEFT_OUT]
+    missing = [s for s in skipped if s.why != LEFT_OUT]
     for one in missing[:ROWS]:
         note(f"skipped: {one.key}: {one.why}")
     if len(missing) > ROWS:
         note(f"and {len(missing) - ROWS} more that were skipped")
-    if len(missing) < len(found.skipped):
-        note(f"{len(found.skipped) - len(missing)} more are {LEFT_OUT}")
+    if len(missing) < len(skipped):
+        note(f"{len(skipped) - len(missing)} more are {LEFT_OUT}")
 
 
 @tools.command("list")
@@ -230,19 +325,13 @@ def update(
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Read the description of an API again, and show what changes; what breaks plans needs --accept."""
-    from pointsman.experts.tools.openapi.adding import difference, fetched, preview
-
     with _errors(debug=debug):
         kept = _folder(folder, home)
-        given = kept.given(name)
-        place = source or given.source
-        if not place:
-            complain("it was added from a file; say where the new one is")
-            raise typer.Exit(USAGE)
-        content = fetched(place, given.allow)
-        before = preview(given, (kept.path / given.openapi).read_bytes())
-        after = preview(given, content)
-        found = difference(before, after)
+        given, content, found = (
+            _newer_server(kept, name)
+            if kept.kind(name) == "mcp"
+            else _newer_api(kept, name, source)
+        )
         used = _users({c.capability for c in found if c.breaking}, home)
         breaking = any(c.breaking for c in found)
         _show_changes(found, used, as_json=as_json)
@@ -255,6 +344,38 @@ def update(
             raise typer.Exit(FAILED)
         kept.keep(given, content)
     note(f"{name} is updated; a running server sees it when it starts anew")
+
+
+def _newer_api(
+    kept: "ToolFolder", name: str, source: str | None
+) -> "tuple[ApiIn | McpIn, bytes, list[Change]]":
+    from pointsman.experts.tools.openapi.adding import difference, fetched, preview
+
+    given = kept.given(name)
+    place = source or given.source
+    if not place:
+        complain("it was added from a file; say where the new one is")
+        raise typer.Exit(USAGE)
+    content = fetched(place, given.allow)
+    before = preview(given, (kept.path / given.openapi).read_bytes())
+    return given, content, difference(before, preview(given, content))
+
+
+def _newer_server(kept: "ToolFolder", name: str) -> "tuple[ApiIn | McpIn, bytes, list[Change]]":
+    from pointsman.experts.tools.mcp.expert import asked_for_tools
+    from pointsman.experts.tools.mcp.offered import offers, written
+    from pointsman.experts.tools.openapi.changes import Change, changes
+
+    given = kept.server(name)
+    old, new = kept.tools_of(given), asyncio.run(asked_for_tools(given))
+    before, after = offers(given, old)[0], offers(given, new)[0]
+    found = changes([o.capability for o in before.values()], [o.capability for o in after.values()])
+    told = {c.capability for c in found}
+    for capability, one in after.items():
+        other = before.get(capability)
+        if other is not None and other.digest != one.digest and capability not in told:
+            found.append(Change(capability, "changed", "what it says of itself beyond the outline"))
+    return given, written(new), found
 
 
 def _users(capabilities: set[str], home: Path | None) -> dict[str, list[str]]:

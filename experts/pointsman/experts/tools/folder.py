@@ -10,18 +10,22 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pointsman.experts.base import Expert
+from pointsman.experts.tools.mcp.registered import McpIn, parse_mcp
 from pointsman.experts.tools.openapi.expert import ApiExpert
 from pointsman.experts.tools.openapi.operations import Api, read_api
 from pointsman.experts.tools.openapi.reading import read_document, read_yaml
 from pointsman.experts.tools.openapi.registered import ApiIn, parse_registered
 from pointsman.router.errors import BadFile
 
-HEAD = "# What Pointsman may call of this API. Secrets do not belong here: name a variable or a file.\n"
+if TYPE_CHECKING:
+    from mcp_types import Tool
+
+HEAD = "# What Pointsman may call of it. Secrets do not belong here: name a variable or a file.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +55,35 @@ class ToolFolder:
         """An expert for each. Raises BadFile, BadCapability."""
         return [KINDS[one.kind](self, one, allow) for one in self.registered()]
 
+    def kind(self, name: str) -> str:
+        """The kind of a tool. Raises BadFile when there is none of that name."""
+        found = next((r.kind for r in self.registered() if r.name == name), None)
+        if found is None:
+            raise BadFile(f"{name}.yaml", "there is no such tool")
+        return found
+
     def given(self, name: str) -> ApiIn:
         """The YAML of an API. Raises BadFile."""
         return parse_registered(self._text(self.path / f"{name}.yaml"), f"{name}.yaml")
 
+    def server(self, name: str) -> McpIn:
+        """The YAML of an MCP server. Raises BadFile."""
+        return parse_mcp(self._text(self.path / f"{name}.yaml"), f"{name}.yaml")
+
+    def tools_of(self, given: McpIn) -> "list[Tool]":
+        """The tools of a server as they were when it was added or updated. Raises BadFile."""
+        from pointsman.experts.tools.mcp.offered import read_tools
+
+        return read_tools(self._beside(given.mcp), given.mcp)
+
     def api(self, given: ApiIn) -> Api:
         """The description of an API. Raises BadFile."""
-        path = self.path / given.openapi
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise BadFile(str(path), f"{error.strerror}; it belongs beside the YAML") from error
-        return read_api(read_document(content, str(path)))
+        return read_api(read_document(self._beside(given.openapi), given.openapi))
 
-    def keep(self, given: ApiIn, description: bytes | None = None) -> Path:
-        """Writes the YAML, and the description where it is a new one. Returns the YAML's path."""
+    def keep(self, given: ApiIn | McpIn, beside: bytes) -> Path:
+        """Writes the YAML and the description, or the list of tools, beside it. Returns the YAML's path."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if description is not None:
-            _write(self.path / given.openapi, description)
+        _write(self.path / (given.openapi if isinstance(given, ApiIn) else given.mcp), beside)
         values = given.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
         path = self.path / f"{given.name}.yaml"
@@ -80,11 +95,19 @@ class ToolFolder:
         path = self.path / f"{name}.yaml"
         if not path.is_file():
             return False
-        beside = self._tree(path).get("openapi")
+        tree = self._tree(path)
         path.unlink()
-        if isinstance(beside, str) and Path(beside).name == beside:
-            (self.path / beside).unlink(missing_ok=True)
+        for beside in (tree.get(kind) for kind in KINDS):
+            if isinstance(beside, str) and Path(beside).name == beside:
+                (self.path / beside).unlink(missing_ok=True)
         return True
+
+    def _beside(self, name: str) -> bytes:
+        path = self.path / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise BadFile(str(path), f"{error.strerror}; it belongs beside the YAML") from error
 
     def _tree(self, path: Path) -> Mapping[str, Any]:
         tree = read_yaml(self._text(path), str(path))
@@ -106,7 +129,14 @@ def _api(folder: ToolFolder, one: Registered, allow: Sequence[str]) -> Expert:
     return ApiExpert(given, folder.api(given), allow)
 
 
-KINDS = {"openapi": _api}
+def _server(folder: ToolFolder, one: Registered, allow: Sequence[str]) -> Expert:
+    from pointsman.experts.tools.mcp.expert import McpExpert  # its library takes a second to import
+
+    given = folder.server(one.name)
+    return McpExpert(given, folder.tools_of(given), allow)
+
+
+KINDS = {"openapi": _api, "mcp": _server}
 """The key that says what a YAML describes, and how an expert is made of it."""
 
 

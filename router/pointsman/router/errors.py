@@ -14,6 +14,8 @@ PointsmanError
 │   ├── UnknownRef, BadRefPath, CyclicPlan, MissingArgument, UnexpectedArgument,
 │   ├── IllTypedArgument, ItemOutsideLoop, LoopTooLong, UnknownAnswer
 │   └── BadActionPlan, OutsideWorkflow
+├── RouterError           what the router is given to choose by cannot be used
+│   ├── BadRouterModel, BadGolden, RoutesChanged
 ├── CatalogError          a capability's description breaks a rule
 │   ├── BadCapability, DuplicateCapability
 ├── ExpertError           an expert did not do its task
@@ -21,6 +23,7 @@ PointsmanError
 │   ├── ExpertFailed      this expert failed: another may succeed
 │   ├── ExpertTimeout, ExpertOverloaded, ExpertUnavailable: the same expert may succeed later
 │   ├── WorkerLost, WorkerStopped, PoisonTask
+│   ├── BadExpert         the files of an expert cannot be used
 │   ├── EffectUnknown     a `once` effect may or may not have happened: a person is asked
 │   └── NoExpert, AddressRefused
 ├── ApprovalError         a person's decision stands in the way, or cannot be taken
@@ -274,6 +277,38 @@ class OutsideWorkflow(PlanError):
         super().__init__(f"task {task!r} is refused by workflow {workflow!r}: {why}")
 
 
+class RouterError(PointsmanError):
+    code = "router"
+    fault: ClassVar[Fault] = "caller"
+
+
+class BadRouterModel(RouterError):
+    code = "router.bad-model"
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path!r} holds no router weights: {why}; fit them again")
+
+
+class BadGolden(RouterError):
+    code = "router.bad-golden"
+
+    def __init__(self, path: str, line: int, why: str) -> None:
+        super().__init__(f"{path!r}, line {line}: {why}")
+
+
+class RoutesChanged(RouterError):
+    """Requests that were routed right are not any more, beyond the limit; the message says how many, and where."""
+
+    code = "router.routes-changed"
+
+    def __init__(self, flips: int, right: int, limit: float, worst: str) -> None:
+        share = flips / right if right else 0.0
+        super().__init__(
+            f"{flips} of {right} requests that were routed right would be routed wrong ({share:.1%}, the "
+            f"limit is {limit:.1%}), most of them in {worst!r}; pin it to the old version, or mend the change"
+        )
+
+
 class CatalogError(PointsmanError):
     code = "catalog"
     fault: ClassVar[Fault] = "caller"
@@ -312,6 +347,14 @@ class BadArguments(ExpertError):
 
 class ExpertFailed(ExpertError):
     code = "expert.failed"
+
+
+class BadExpert(ExpertError):
+    """The files of an expert cannot be used; the message says which and why."""
+
+    code = "expert.bad-expert"
+    retryable = False
+    nothing_done = True
 
 
 class ExpertTimeout(ExpertError):

@@ -20,6 +20,8 @@ from pointsman.experts.tools.openapi.expert import ApiExpert
 from pointsman.experts.tools.openapi.operations import Api, read_api
 from pointsman.experts.tools.openapi.reading import read_document, read_yaml
 from pointsman.experts.tools.openapi.registered import ApiIn, parse_registered
+from pointsman.experts.tools.programs.expert import ProgramsExpert
+from pointsman.experts.tools.programs.registered import ProgramsIn, parse_programs
 from pointsman.router.errors import BadFile
 
 if TYPE_CHECKING:
@@ -76,6 +78,10 @@ class ToolFolder:
 
         return read_tools(self._beside(given.mcp), given.mcp)
 
+    def programs(self, name: str) -> ProgramsIn:
+        """The YAML of programs. Raises BadFile."""
+        return parse_programs(self._text(self.path / f"{name}.yaml"), f"{name}.yaml")
+
     def api(self, given: ApiIn) -> Api:
         """The description of an API. Raises BadFile."""
         return read_api(read_document(self._beside(given.openapi), given.openapi))
@@ -90,14 +96,28 @@ class ToolFolder:
         _write(path, (HEAD + text).encode())
         return path
 
+    def copy(self, source: Path) -> Path:
+        """Takes over a YAML of programs and the Python files beside it. Raises BadFile."""
+        text = self._text(source)
+        given = parse_programs(text, str(source))
+        ProgramsExpert(given, source.parent)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in given.files():
+            _write(self.path / name, (source.parent / name).read_bytes())
+        _write(self.path / f"{given.name}.yaml", text.encode())
+        return self.path / f"{given.name}.yaml"
+
     def remove(self, name: str) -> bool:
         """Whether there was one."""
         path = self.path / f"{name}.yaml"
         if not path.is_file():
             return False
         tree = self._tree(path)
+        beside_it = [tree.get("openapi"), tree.get("mcp")]
+        if "programs" in tree:
+            beside_it += self.programs(name).files()
         path.unlink()
-        for beside in (tree.get(kind) for kind in KINDS):
+        for beside in beside_it:
             if isinstance(beside, str) and Path(beside).name == beside:
                 (self.path / beside).unlink(missing_ok=True)
         return True
@@ -136,7 +156,11 @@ def _server(folder: ToolFolder, one: Registered, allow: Sequence[str]) -> Expert
     return McpExpert(given, folder.tools_of(given), allow)
 
 
-KINDS = {"openapi": _api, "mcp": _server}
+def _programs(folder: ToolFolder, one: Registered, _: Sequence[str]) -> Expert:
+    return ProgramsExpert(folder.programs(one.name), folder.path)
+
+
+KINDS = {"openapi": _api, "mcp": _server, "programs": _programs}
 """The key that says what a YAML describes, and how an expert is made of it."""
 
 

@@ -108,6 +108,18 @@ def test_what_is_not_there_is_said_to_be_so(client: Client, id: str) -> None:
     assert refused.value.status == 404
 
 
+def test_a_run_that_must_not_be_remembered_leaves_no_trace(client: Client, address: str) -> None:
+    asked(client, "plums")
+    body = {"request": f"{REQUEST} pears", "remember": False}
+    run = httpx.post(f"{address}/v1/runs", json=body).json()["id"]
+    assert client.wait(run).status == "done"
+    lines = [json.loads(line) for line in client.memory.lines()]
+    assert f"{REQUEST} plums" in {line["request"] for line in lines}
+    assert f"{REQUEST} pears" not in {line["request"] for line in lines}
+    with pytest.raises(RequestRejected):
+        client.feedback(run, right=True)
+
+
 def test_what_is_exported_is_forgotten_and_brought_in_again(client: Client) -> None:
     run = asked(client, "plums")
     client.feedback(run, right=True)

@@ -44,7 +44,8 @@ class RunSpec:
     deadline: seconds since the epoch. plan: run this one instead of planning. dry_run: stop after the plan.
     timezone: minutes east of UTC of the person who asks, for "today" and "next Friday". tenant, weight:
     whose it is, and its share when runs wait for controllers and experts. approve: which tasks wait for a
-    person: those of capabilities that are marked, also every `keyed` and `once` effect, or none.
+    person: those of capabilities that are marked, also every `keyed` and `once` effect, or none. remember:
+    whether a trace of it may be kept, and its plan used again.
     """
 
     text: str
@@ -61,6 +62,7 @@ class RunSpec:
     weight: float = 1.0
     approve: Approve = "marked"
     reuse: Reuse | None = None
+    remember: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -78,6 +80,7 @@ class RunSpec:
             "weight": self.weight,
             "approve": self.approve,
             "reuse": [self.reuse.run, list(self.reuse.tasks)] if self.reuse else None,
+            "remember": self.remember,
         }
 
     @classmethod
@@ -97,6 +100,7 @@ class RunSpec:
             weight=value["weight"],
             approve=value["approve"],
             reuse=Reuse(value["reuse"][0], tuple(value["reuse"][1])) if value["reuse"] else None,
+            remember=value.get("remember", True),
         )
 
 

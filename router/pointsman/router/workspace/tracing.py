@@ -64,7 +64,7 @@ async def keep_trace(workspace: Watching, run: str) -> bool:
         return False
     if record.status not in OVER:
         return False
-    if record.dry_run:
+    if record.dry_run or not record.spec.remember:
         await traces.not_due(run)
         return False
     with redis_errors("memory"):

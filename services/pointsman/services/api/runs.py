@@ -72,6 +72,8 @@ class RunIn(BaseModel):
     """Which tasks wait for a person: marked ones, also every effect that is not idempotent, or none."""
     timezone: Annotated[int, Field(ge=-840, le=840)] = 0
     """Minutes east of UTC of the person who asks, for "today" and "next Friday"."""
+    remember: bool = True
+    """Whether a trace of the run may be kept, and its plan used again."""
 
 
 class CancelIn(BaseModel):
@@ -120,6 +122,7 @@ async def create(
             history=history,
             timezone=body.timezone,
             approve=body.approve,
+            remember=body.remember,
         ),
         key=idempotency_key,
     )

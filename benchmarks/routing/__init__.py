@@ -28,9 +28,11 @@ class Part(Protocol):
 
 
 def parts() -> dict[str, Part]:
-    """Parts by name: every module here that has `run`."""
+    """Parts by name: every module here that has `run`; those with an underscore are shared."""
     found: dict[str, Part] = {}
     for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         if hasattr(loaded, "run"):
             found[module.name] = cast(Part, loaded)

@@ -42,13 +42,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The expert chosen for a task, the runners-up, the reason and the estimate."""
+    """The expert chosen for a task, the runners-up, the reason and the estimate.
+
+    cost: micro-dollars that are expected. most: what a call may cost, reserved in the run's budget until it ends.
+    """
 
     expert: str
     reason: str
     candidates: tuple[Candidate, ...]
     cost: int
     latency: float
+    most: int = 0
 
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = ROUTE.dump_python(self, mode="json")

@@ -366,7 +366,7 @@ def _under_way(state: RunState, event: TaskRouted | TaskStarted) -> RunState:
             asked=False,
             attempt=event.attempt,
             expert=expert,
-            reserved=int(event.route.get("cost", 0)),
+            reserved=int(event.route.get("most") or event.route.get("cost", 0)),
         ),
     )
 

@@ -118,7 +118,7 @@ class Starter:
                 exclude=command.exclude,
                 budget_left=self._cost_left(state),
             )
-            self._asked[command.task] = route.cost
+            self._asked[command.task] = route.most
             call = {
                 "capability": name,
                 "arguments": arguments,

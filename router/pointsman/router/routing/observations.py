@@ -6,6 +6,7 @@
 The state lives with the controller; `to_json` and `from_json` keep it over restarts.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -31,7 +32,7 @@ class Observed:
     """Of one expert and one capability.
 
     calls, good: weights of the means, at most MEMORY. seconds: mean of good calls. cost: mean in
-    micro-dollars of the calls whose cost is known (`priced`). open_until, at (the last call): seconds since
+    micro-dollars of the calls whose cost is known (`priced`), dearest: the highest of them. open_until, at (the last call): seconds since
     the epoch.
     """
 
@@ -41,16 +42,21 @@ class Observed:
     seconds: float = 0.0
     priced: float = 0.0
     cost: float = 0.0
+    dearest: float = 0.0
     failures_in_a_row: int = 0
     open_until: float = 0.0
     at: float = 0.0
 
     def faded(self, now: float) -> "Observed":
         """With the weights that the means have after the time that passed."""
-        kept = 0.5 ** (max(0.0, now - self.at) / HALF_LIFE)
+        kept = self.kept(now)
         return replace(
             self, calls=self.calls * kept, good=self.good * kept, priced=self.priced * kept, at=now
         )
+
+    def kept(self, now: float) -> float:
+        """The share of their weight that the means have left."""
+        return math.exp2(-max(0.0, now - self.at) / HALF_LIFE)
 
     def is_open(self, now: float) -> bool:
         """No call should be made."""
@@ -127,7 +133,8 @@ def observe(
     seen = replace(seen, calls=calls, success=_mean(seen.success, float(ok), calls))
     if cost is not None:
         priced = min(seen.priced + 1, MEMORY)
-        seen = replace(seen, priced=priced, cost=_mean(seen.cost, cost, priced))
+        dearest = max(seen.dearest, cost)
+        seen = replace(seen, priced=priced, cost=_mean(seen.cost, cost, priced), dearest=dearest)
     if ok:
         good = min(seen.good + 1, MEMORY)
         mean = _mean(seen.seconds, max(0.0, seconds), good)

@@ -546,3 +546,33 @@ async def whole(workspace: Workspace, run: RunId) -> list[Event]:
 async def test_a_burst_of_creations_is_taken(workspace: Workspace) -> None:
     made = await asyncio.gather(*(workspace.create_run(RunSpec("x")) for _ in range(400)))
     assert len(set(made)) == 400 == await workspace.admission.length()
+
+
+async def test_an_expert_that_hangs_gives_way_to_the_runner_up(
+    workspace: Workspace, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.router.routing.choice.LEAST_PATIENCE", 0.3)
+    hanging, sound = asyncio.Event(), Prior(quality=0.5, latency=0.01)
+
+    @capability("test.slow", prior=Prior(quality=0.9, latency=0.01))
+    async def hangs() -> str:
+        """Never ends."""
+        await hanging.wait()
+        return "late"
+
+    @capability("test.slow", prior=sound)
+    async def answers() -> str:
+        """Ends."""
+        return "in time"
+
+    experts = [ToolExpert("hanging", "best", [hangs]), ToolExpert("sound", "less good", [answers])]
+    plan = Plan((Task(A, "test.slow", {}),), answer=(A,))
+    async with serving(workspace, redis_url, tmp_path, experts):
+        record = await ended(workspace, RunSpec("x", plan=plan))
+    assert record.status == "done"
+    first, second = await events_of(workspace, record.id, TaskRouted)
+    assert (first.route["expert"], second.route["expert"]) == ("hanging", "sound")
+    assert first.route["patience"] == pytest.approx(0.3)
+    assert second.route["patience"] is None  # whoever is asked next is let finish
+    (failed,) = await events_of(workspace, record.id, TaskFailed)
+    assert failed.error.code == "expert.timeout"

@@ -295,3 +295,23 @@ def test_a_long_queue_makes_an_expert_slow():
 )
 def test_money_is_told_for_people(amount, text):
     assert money(amount) == text
+
+
+def test_the_first_call_is_waited_for_as_long_as_its_expert_takes_at_worst():
+    seen = alive(LOCAL, REMOTE)
+    for at in range(60):
+        seen = observe(seen, REMOTE.name, WHAT, 1.0 + 4.0 * (at % 2), True, NOW)
+    route = choose(WHAT, (LOCAL, REMOTE), seen, prefer="quality", now=NOW)
+    assert route.expert == REMOTE.name
+    assert route.patience == pytest.approx(4 * (3 + 3 * 2), rel=0.15)  # mean 3 s, deviation 2 s
+    quick = choose(WHAT, (LOCAL, REMOTE), seen, prefer="latency", now=NOW)
+    assert (quick.expert, quick.patience) == (LOCAL.name, 5.0)
+
+
+def test_the_last_expert_and_one_that_is_asked_after_another_are_let_finish():
+    seen = alive(LOCAL, REMOTE)
+    third = card("third", 0.8)
+    assert choose(WHAT, (LOCAL,), seen, now=NOW).patience is None
+    assert choose(WHAT, (LOCAL, third), seen, now=NOW).patience is None  # the other one is silent
+    after = choose(WHAT, (LOCAL, REMOTE), seen, exclude=["third"], now=NOW)
+    assert after.patience is None

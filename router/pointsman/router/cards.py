@@ -45,6 +45,7 @@ class Route:
     """The expert chosen for a task, the runners-up, the reason and the estimate.
 
     cost: micro-dollars that are expected. most: what a call may cost, reserved in the run's budget until it ends.
+    patience: seconds after which another expert is asked, where the call may be repeated; None: it is let finish.
     """
 
     expert: str
@@ -53,6 +54,7 @@ class Route:
     cost: int
     latency: float
     most: int = 0
+    patience: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = ROUTE.dump_python(self, mode="json")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pointsman.router.catalog import Capability
+from pointsman.router.cards import Route
+from pointsman.router.catalog import Capability, Effect
 from pointsman.router.errors import (
     BudgetExceeded,
     ExpertError,
@@ -122,7 +123,7 @@ class Starter:
             call = {
                 "capability": name,
                 "arguments": arguments,
-                "deadline": min(deadline, time.time() + CALL_SECONDS),
+                "deadline": min(deadline, time.time() + _seconds_for(route, effect)),
                 "salience": self._salience(state, node),
                 "tenant": self._terms.tenant,
             }
@@ -308,6 +309,13 @@ class Starter:
             return ITEM + recency
         wanted = state.plan is not None and node.task.id in state.plan.answer
         return (ANSWER if wanted else STEP) + recency
+
+
+def _seconds_for(route: Route, effect: Effect | None) -> float:
+    """How long a call may take: the router's patience counts where a call may be made twice."""
+    if route.patience is None or effect not in ("pure", "idempotent"):
+        return CALL_SECONDS
+    return min(CALL_SECONDS, route.patience)
 
 
 def _done(task: TaskId, value: Any, shown: str, note: str) -> TaskDone:

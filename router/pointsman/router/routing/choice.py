@@ -27,6 +27,9 @@ NOTHING: Mapping[str, float] = MappingProxyType({})
 PRIOR_CALLS = 5.0
 SILENT_AFTER = 15.0
 """Seconds without a heartbeat after which an expert is taken for dead."""
+TAIL, PATIENCE, LEAST_PATIENCE = 3.0, 4.0, 5.0
+"""A tail is the mean and 3 deviations. A call is given up for the runner-up after 4 tails, and after 5
+seconds at the earliest."""
 SHOWN = 12
 """So many candidates, and so many refused ones, are kept in a route: it is written to the run's bus."""
 GOOD_ENOUGH = 0.7
@@ -42,7 +45,8 @@ COST_SPAN, LATENCY_SPAN = math.log1p(1_000_000 / COST_SCALE), math.log1p(100 / L
 class Expected(NamedTuple):
     """What is expected of one expert for one task. trouble: why it is not healthy, or "".
 
-    most: micro-dollars that a call may cost: what the card says, or the dearest call so far.
+    most: micro-dollars that a call may cost: what the card says, or the dearest call so far. tail: seconds,
+    queue included, that hardly a call takes when nothing is wrong.
     """
 
     expert: str
@@ -52,6 +56,7 @@ class Expected(NamedTuple):
     trouble: str
     note: str = ""
     most: int = 0
+    tail: float = 0.0
 
     @property
     def healthy(self) -> bool:
@@ -130,6 +135,7 @@ def choose(
         cost=best.cost,
         latency=best.latency,
         most=best.most,
+        patience=_patience(ranked, excluded),
     )
 
 
@@ -148,6 +154,7 @@ def expect(
     beat = observations.beats.get(card.name)
     seconds = _shrunk(prior.latency, seen.seconds, seen.good * kept)
     places = max(1, card.concurrency) * (beat.workers if beat else 1)
+    squares = _shrunk(2 * prior.latency**2, seen.squares, seen.good * kept)
     waiting = seconds * (beat.queued / places) if beat else 0.0
     trouble, note = "", ""
     if beat is None:
@@ -168,6 +175,7 @@ def expect(
         latency=seconds + waiting,
         trouble=trouble,
         note=note,
+        tail=waiting + seconds + TAIL * math.sqrt(max(0.0, squares - seconds * seconds)),
         most=max(prior.cost, math.ceil(seen.dearest)),
     )
 
@@ -191,6 +199,14 @@ def _ranked(expected: Sequence[Expected], prefer: Prefer | float) -> list[Expect
             e.expert,
         ),
     )
+
+
+def _patience(ranked: Sequence[Expected], excluded: set[str]) -> float | None:
+    """How long the first call may take before another expert is asked instead: only when there is one, and only
+    at the first try, so that a task that simply takes long ends with an expert that is let finish."""
+    if excluded or len(ranked) < 2 or not ranked[1].healthy:
+        return None
+    return max(LEAST_PATIENCE, PATIENCE * ranked[0].tail)
 
 
 def _candidate(expected: Expected, prefer: Prefer | float, refusal: str = "") -> Candidate:

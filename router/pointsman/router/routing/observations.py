@@ -31,7 +31,8 @@ TRIAL_SECONDS = 15.0
 class Observed:
     """Of one expert and one capability.
 
-    calls, good: weights of the means, at most MEMORY. seconds: mean of good calls. cost: mean in
+    calls, good: weights of the means, at most MEMORY. seconds, squares: means of the good calls' seconds and of
+    their squares. cost: mean in
     micro-dollars of the calls whose cost is known (`priced`), dearest: the highest of them. open_until, at (the last call): seconds since
     the epoch.
     """
@@ -40,6 +41,7 @@ class Observed:
     success: float = 1.0
     good: float = 0.0
     seconds: float = 0.0
+    squares: float = 0.0
     priced: float = 0.0
     cost: float = 0.0
     dearest: float = 0.0
@@ -137,8 +139,15 @@ def observe(
         seen = replace(seen, priced=priced, cost=_mean(seen.cost, cost, priced), dearest=dearest)
     if ok:
         good = min(seen.good + 1, MEMORY)
-        mean = _mean(seen.seconds, max(0.0, seconds), good)
-        seen = replace(seen, good=good, seconds=mean, failures_in_a_row=0, open_until=0.0)
+        took = max(0.0, seconds)
+        seen = replace(
+            seen,
+            good=good,
+            seconds=_mean(seen.seconds, took, good),
+            squares=_mean(seen.squares, took * took, good),
+            failures_in_a_row=0,
+            open_until=0.0,
+        )
     else:
         failures = seen.failures_in_a_row + 1
         beyond = min(failures - OPEN_AFTER, 10)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from benchmarks.routing.intents import Outcome, Rows, Task
 
 
+VALIDATED = 3
+"""Every third validation row sets its threshold: a choice takes it some 10 ms among 15,000 examples."""
+
+
 class Known(DenseEncoder):  # type: ignore[misc,unused-ignore]
     """Texts whose vectors were made before: what is timed is the routing alone."""
 
@@ -49,13 +53,11 @@ def judged(task: "Task", aggregation: Literal["mean", "max"]) -> "Outcome":
     first = _chosen(router, task.test.texts)
     f1 = None
     if task.outside is not None and task.strange is not None:
-        labels: list[str | None] = [*task.validation.labels, *([None] * len(task.outside.texts))]
-        router.fit([*task.validation.texts, *task.outside.texts], labels)
-        inside = [c for _, c in _chosen(router, task.validation.texts)]
+        inside = [c for _, c in _chosen(router, task.validation.texts[::VALIDATED])]
         outside = [c for _, c in _chosen(router, task.outside.texts)]
         least = threshold(inside, outside)
         f1 = none_f1(
-            [c < least for _, c in _chosen(router, task.test.texts)],
+            [c < least for _, c in first],
             [c < least for _, c in _chosen(router, task.strange.texts)],
         )
     texts = task.test.texts

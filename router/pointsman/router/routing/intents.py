@@ -8,12 +8,17 @@ Which intent: multinomial logistic regression. Whether any: three signs in one l
 cosine to the nearest intent's centroid, the log of the summed evidence, and the confidence of the first.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from pointsman.router.errors import BadRouterModel
 from pointsman.router.routing.logistic import (
     Doubles,
     Floats,
@@ -99,6 +104,32 @@ class IntentHead:
             )
         ]
 
+    def save(self, path: Path) -> None:
+        """A safetensors file."""
+        tensors = {"weights": self.weights, "bias": self.bias, "centroids": self.centroids}
+        tensors["heat"] = np.array([self.heat], np.float32)
+        if (scope := self.scope) is not None:
+            tensors |= {"shift": scope.shift, "scale": scope.scale, "signs": scope.weights}
+            tensors["scope"] = np.array([scope.bias, scope.threshold], np.float32)
+        kept = {n: np.ascontiguousarray(tensor, np.float32) for n, tensor in tensors.items()}
+        save_file(kept, path, metadata={"names": json.dumps(self.names)})
+
+    @classmethod
+    def load(cls, path: Path) -> "IntentHead":
+        """Raises BadRouterModel for a file that is missing or is something else."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                names = tuple(json.loads((file.metadata() or {})["names"]))
+                found = {n: np.asarray(file.get_tensor(n)) for n in file.keys()}  # noqa: SIM118
+            scope = None
+            if "scope" in found:
+                base, least = (float(v) for v in found["scope"])
+                scope = Scope(found["shift"], found["scale"], found["signs"], base, least)
+            weights, bias, centroids = (found[n] for n in ("weights", "bias", "centroids"))
+            return cls(names, weights, bias, centroids, float(found["heat"][0]), scope)
+        except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
+            raise BadRouterModel(str(path), str(error)) from error
+
     def tuned(
         self, vectors: Floats, labels: Sequence[str], *, outside: Floats | None = None
     ) -> "IntentHead":
@@ -118,10 +149,50 @@ def fit(vectors: Floats, labels: Sequence[str], *, strength: float = STRENGTH) -
         raise ValueError(f"there is nothing to choose from: {len(names)} intent; give two or more")
     places = _places(labels, names)
     weights, bias = softmax_fit(vectors, places, len(names), strength=strength)
-    centroids = np.zeros((len(names), vectors.shape[1]), np.float32)
-    np.add.at(centroids, places, vectors)
-    centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-9)
-    return IntentHead(names, weights, bias, centroids)
+    return IntentHead(names, weights, bias, _centroids(vectors, places, len(names)))
+
+
+def extended(
+    head: IntentHead,
+    old: tuple[Floats, Sequence[str]],
+    new: tuple[Floats, Sequence[str]],
+    *,
+    limit: float,
+    strength: float = STRENGTH,
+) -> IntentHead:
+    """With more intents, and what is right today as good as untouched.
+
+    The old weights stay; the new intents' are fitted beside them. Then all new ones together are held back by one
+    bias, the least with which at most half of `limit` of the old examples that are right go to a new one.
+    old, new: vectors [n, dim] with labels; those of `old` should not be the rows that `head` was fitted on, or
+    the bias is too small. Raises ValueError for a new intent that is an old one.
+    """
+    names = tuple(sorted(set(new[1])))
+    if shared := set(names) & set(head.names):
+        raise ValueError(f"{sorted(shared)[0]!r} is an intent already; fit the head anew")
+    vectors = np.concatenate([new[0], old[0]])
+    known = head.scores(vectors)
+    places = np.concatenate([_places(new[1], names), _places(old[1], head.names) + len(names)])
+    weights, bias = softmax_fit(vectors, places, len(names), strength=strength, fixed=known)
+    before = head.scores(old[0])
+    right = before.argmax(1) == _places(old[1], head.names)
+    lead = (old[0] @ weights + bias).max(1)[right] - before.max(1)[right]
+    held = max(0.0, float(np.quantile(lead, 1 - limit / 2))) if len(lead) else 0.0
+    centroids = _centroids(new[0], _places(new[1], names), len(names))
+    return replace(
+        head,
+        names=(*head.names, *names),
+        weights=np.concatenate([head.weights, weights], 1),
+        bias=np.concatenate([head.bias, bias - np.float32(held)]),
+        centroids=np.concatenate([head.centroids, centroids]),
+    )
+
+
+def _centroids(vectors: Floats, places: Whole, count: int) -> Floats:
+    sums = np.zeros((count, vectors.shape[1]), np.float32)
+    np.add.at(sums, places, vectors)
+    made: Floats = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+    return made
 
 
 def _places(labels: Sequence[str], names: Sequence[str]) -> Whole:
@@ -143,4 +214,4 @@ def _scope(head: IntentHead, inside: Floats, outside: Floats) -> Scope:
     return replace(bare, threshold=threshold)
 
 
-__all__ = ["Intent", "IntentHead", "Scope", "fit"]
+__all__ = ["Intent", "IntentHead", "Scope", "extended", "fit"]

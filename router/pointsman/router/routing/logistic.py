@@ -22,22 +22,24 @@ def log_sum(scores: Floats) -> Floats:
 
 
 def softmax_fit(
-    vectors: Floats, labels: Whole, count: int, *, strength: float
+    vectors: Floats, labels: Whole, count: int, *, strength: float, fixed: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """Weights [dim, count] and bias [count] of a multinomial logistic regression.
 
     vectors: [n, dim]; labels: [n], 0..count-1. strength: how much the examples weigh against the penalty
-    |weights|^2 / 2 (the inverse of the regularisation); the bias is not punished.
+    |weights|^2 / 2 (the inverse of the regularisation); the bias is not punished. fixed: [n, others], scores of
+    other classes that stay as they are; a label of theirs is `count` or more.
     """
     n, dim = vectors.shape
-    truth = np.zeros((n, count), np.float32)
+    others = np.zeros((n, 0), np.float32) if fixed is None else fixed
+    truth = np.zeros((n, count + others.shape[1]), np.float32)
     truth[np.arange(n), labels] = 1
 
     def loss(flat: Doubles) -> tuple[float, Doubles]:
         table = flat.astype(np.float32).reshape(dim + 1, count)
-        scores = vectors @ table[:-1] + table[-1]
+        scores = np.concatenate([vectors @ table[:-1] + table[-1], others], 1)
         norm = log_sum(scores)[:, None]
-        rest = np.exp(scores - norm) - truth
+        rest = (np.exp(scores - norm) - truth)[:, :count]
         told = strength * float(norm.sum() - (scores * truth).sum())
         slope = np.empty_like(table)
         slope[:-1] = strength * (vectors.T @ rest) + table[:-1]

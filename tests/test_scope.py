@@ -1,9 +1,15 @@
 """In-scope score: on made-up clusters on the unit sphere, whose truth is known."""
 
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pointsman.router.catalog import Capability, Catalog
+from pointsman.router.planning.foreign import Foreign
 from pointsman.router.planning.scope import Scope
 
 DIM = 48
@@ -117,3 +123,34 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         Scope.fit(examples, labels[:5])
     with pytest.raises(ValueError, match="not between 0 and 1"):
         Scope.fit(examples, labels).threshold(1.5)
+
+
+def test_a_fit_that_was_kept_gives_the_same_scores_and_a_broken_one_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    made = np.random.default_rng(5).normal(size=(40, 16)).astype(np.float32)
+    vectors = made / np.linalg.norm(made, axis=1, keepdims=True)
+
+    class Given:
+        """An embedder of texts that are numbers."""
+
+        dim = 16
+
+        async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            return vectors[[sum(t.encode()) % 40 for t in texts]]
+
+    schema = {"type": "object", "properties": {}}
+    names = ("alpha", "beta", "gamma", "delta")
+    catalog = Catalog([Capability(n, f"does {n}", schema, {}, examples=(n, n + n)) for n in names])
+
+    def odds() -> float:
+        return asyncio.run(Foreign(Given(), tmp_path).outside("beta please", catalog)).odds
+
+    fitted = odds()
+    (kept,) = tmp_path.glob("scope-*.safetensors")
+    began = kept.stat().st_mtime_ns
+    assert odds() == pytest.approx(fitted, abs=1e-9)
+    assert kept.stat().st_mtime_ns == began
+    kept.write_bytes(b"broken")
+    assert odds() == pytest.approx(fitted, abs=1e-9)
+    assert kept.stat().st_size > 6

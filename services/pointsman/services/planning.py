@@ -79,8 +79,9 @@ class WarmPlanner:
         remote: RemoteSettings | None,
         workflows: Path | None = None,
         memory: Planner | None = None,
+        cache: Path | None = None,
     ) -> None:
-        self._embedded = EmbeddedPlanner(embedder)
+        self._embedded = EmbeddedPlanner(embedder, cache=cache)
         self.library = load_libraries(workflows)
         planners: list[Planner] = [WorkflowPlanner(embedder, self.library)]
         planners += [memory] if memory is not None else []
@@ -116,7 +117,7 @@ def planner_for(
     """workflows: a folder with workflows of one's own; it need not exist. memory: planner that reuses past
     plans. Raises BadFile.
     """
-    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows, memory)
+    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows, memory, cache)
 
 
 def writer_for(remote: RemoteSettings | None) -> "Writer | None":

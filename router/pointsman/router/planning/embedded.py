@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pointsman.router.catalog import Catalog
 from pointsman.router.errors import EmptyRequest, PlanError, RequestTooLong
@@ -69,14 +70,17 @@ class EmbeddedPlanner:
     """Plans by words, types and sentence vectors. Raises RequestError for requests that cannot be read.
 
     judged: how sure a reading is; without it the one that ships. retrieval: what it knows of the catalogs.
+    cache: a folder for what takes long to fit.
     """
 
     name = "embedded"
 
-    def __init__(self, embedder: Embedder, *, judged: Confidence | None = None) -> None:
+    def __init__(
+        self, embedder: Embedder, *, judged: Confidence | None = None, cache: Path | None = None
+    ) -> None:
         self._embedder = embedder
         self.retrieval = Retrieval(embedder)
-        self._foreign = Foreign(embedder)
+        self._foreign = Foreign(embedder, cache)
         self._chooser = SetChooser(embedder)
         self._judged = judged if judged is not None else confidence()
 

@@ -7,15 +7,24 @@ for one of these ("translate") has words of its own that are nearer, and wins.
 
 import asyncio
 import hashlib
+import logging
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.planning.base import Embedder, Vectors
 from pointsman.router.planning.retrieval import masked
 from pointsman.router.planning.scope import Scope
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = (
     "book me a flight to Lisbon",
@@ -73,6 +82,9 @@ MOST = 800
 """Lines of a catalog that its scope is learned from, in about a second; of a larger one capabilities are drawn."""
 KEPT = 8
 """Catalogs whose scope is kept."""
+FORM = 1
+"""Goes up when scopes are fitted otherwise, so that no old fit is taken."""
+KEPT_ARRAYS = {"centre", "spread", "weights", "bias", "held_out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +103,14 @@ class _Known:
 
 
 class Foreign:
-    """Scopes of catalogs; one instance may serve many."""
+    """Scopes of catalogs; one instance may serve many.
 
-    def __init__(self, embedder: Embedder) -> None:
+    cache: a folder in which fits are kept, so that a start does not fit again; it may be deleted at any time.
+    """
+
+    def __init__(self, embedder: Embedder, cache: Path | None = None) -> None:
         self._embedder = embedder
+        self._cache = cache
         self._examples: Vectors | None = None
         self._known: dict[int, _Known] = {}
         self._learning = asyncio.Lock()
@@ -128,11 +144,42 @@ class Foreign:
         labels = np.array([place for place, _ in lines], np.int64)
         outside = await self._outside_examples()
         # seconds of arithmetic: in a thread, for leases and streams go on meanwhile
-        scope = await asyncio.to_thread(Scope.fit, vectors, labels, outside=outside)
+        scope = await asyncio.to_thread(self._fitted, vectors, labels, outside)
         if len(self._known) >= KEPT:
             self._known.clear()
         self._known[id(catalog)] = _Known(catalog.version, capabilities, scope)
         return scope
+
+    def _fitted(self, vectors: Vectors, labels: NDArray[np.int64], outside: Vectors) -> Scope:
+        """As it was kept, or fitted and kept."""
+        if self._cache is None:
+            return Scope.fit(vectors, labels, outside=outside)
+        held = b"".join(a.tobytes() for a in (vectors, labels, outside))
+        path = self._cache / f"scope-{FORM}-{hashlib.sha256(held).hexdigest()[:32]}.safetensors"
+        kept = _read(path)
+        if kept is not None:
+            return Scope.again(kept, vectors, labels, outside=outside)
+        scope = Scope.fit(vectors, labels, outside=outside)
+        _keep(path, scope)
+        return scope
+
+
+def _read(path: Path) -> dict[str, NDArray[np.float64]] | None:
+    try:
+        found = dict(load_file(path))
+    except (OSError, SafetensorError):
+        return None
+    return found if found.keys() == KEPT_ARRAYS else None
+
+
+def _keep(path: Path, scope: Scope) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".new", delete=False) as file:
+            file.write(save(scope.arrays()))
+        os.replace(file.name, path)
+    except OSError as error:
+        log.warning("the scope of the catalog is not kept: %s", error)
 
 
 def _lines(capability: Capability) -> Iterator[str]:

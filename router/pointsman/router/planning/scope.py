@@ -18,6 +18,7 @@ that examples get from the examples of the other folds. Near-duplicates are kept
 examples by varying the last one, and a new request is nobody's variation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -95,6 +96,26 @@ class Scope:
         weights, bias = _logistic((rows - centre) / spread, truth, counts)
         held_out = np.sort((inside.plain - centre) / spread @ weights + bias)
         return cls(reference, centre, spread, weights, bias, held_out)
+
+    def arrays(self) -> dict[str, Floats]:
+        """What takes long to fit; the rest is made of the examples (see `again`)."""
+        fitted = {"centre": self.centre, "spread": self.spread, "weights": self.weights}
+        return fitted | {"bias": np.array([self.bias]), "held_out": self.held_out}
+
+    @classmethod
+    def again(
+        cls,
+        arrays: Mapping[str, Floats],
+        vectors: Vectors,
+        labels: Labels,
+        *,
+        outside: Vectors | None = None,
+    ) -> Self:
+        """What `fit` gave for the same examples, from its `arrays`."""
+        away = np.zeros((0, vectors.shape[1]), np.float32) if outside is None else outside
+        reference = _Reference.of(vectors, labels, away)
+        centre, spread, weights = arrays["centre"], arrays["spread"], arrays["weights"]
+        return cls(reference, centre, spread, weights, float(arrays["bias"][0]), arrays["held_out"])
 
     def score(self, vectors: Vectors) -> Floats:
         """Log-odds of being in scope, [len(vectors)] float64; higher is more surely in scope."""

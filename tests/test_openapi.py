@@ -64,7 +64,7 @@ def test_a_capability_holds_arguments_and_outcome_in_outline() -> None:
     assert "$ref" not in json.dumps(made.to_json())
     assert len(json.dumps(made.to_json())) < 20_000
     listed = capability_of("shop.list_products", operation(api, "GET /products"), api.schemas)
-    assert listed.description == "Lists the products of the shop, see."
+    assert listed.description.startswith("Lists the products of the shop, see. Gives name, price")
     assert "key" not in listed.properties
     assert listed.output["properties"]["results"]["items"]["properties"]["id"] == {
         "type": "integer"

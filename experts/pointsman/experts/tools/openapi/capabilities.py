@@ -1,7 +1,8 @@
 """An operation as the catalog knows it: a name, a sentence, arguments, what comes of it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,13 @@ from pointsman.router.catalog import Capability, Prior
 from pointsman.router.values import FILE
 
 DESCRIPTION = 500
+BRIEF = 120
+"""Characters of a description below which it is helped out."""
+FIELDS = 14
+WRAPPING = frozenset(
+    "id page results total_pages total_results items data count next previous url".split()
+)
+"""Fields that say nothing of what an outcome is about."""
 TITLE = 80
 PRIOR = Prior(quality=0.85, latency=0.4)
 """Of a call over the network that nobody has measured yet."""
@@ -47,18 +55,61 @@ def slug(text: str) -> str:
     return plain if not plain or plain[0].isalpha() else f"n{plain}"
 
 
-def capability_of(name: str, operation: Operation, schemas: Schemas) -> Capability:
-    """The capability that an operation serves."""
-    about = operation.description
+def capability_of(
+    name: str, operation: Operation, schemas: Schemas, titles: Container[str] = ()
+) -> Capability:
+    """The capability that an operation serves. titles: those that more than one operation has."""
+    output = output_of(operation, schemas)
+    title = operation.title
+    if title in titles:
+        title = f"{title} ({', '.join(_nouns(operation.path)) or operation.method})"
     return Capability(
         name=name,
-        title=shortened(operation.title, TITLE),
-        description=shortened(about, DESCRIPTION),
+        title=shortened(title, TITLE),
+        description=shortened(_about(operation, output), DESCRIPTION),
         parameters=parameters_of(operation, schemas),
-        output=output_of(operation, schemas),
+        output=output,
         effect=operation.effect,
         prior=PRIOR,
     )
+
+
+def shared_titles(operations: Iterable[Operation]) -> set[str]:
+    """Titles that say too little to tell operations apart ("Get Details")."""
+    counted = Counter(o.title for o in operations)
+    return {title for title, count in counted.items() if count > 1}
+
+
+def _about(operation: Operation, output: Schema) -> str:
+    """What it is about; where little is said, also of what it speaks and what comes of it."""
+    about = operation.description.rstrip(". ")
+    if len(about) >= BRIEF:
+        return operation.description
+    nouns = [n for n in _nouns(operation.path) if n not in about.casefold()]
+    of = f" ({', '.join(nouns)})" if nouns else ""
+    fields = list(dict.fromkeys(slug(f).replace("_", " ") for f in _fields(output)))
+    gives = f". Gives {', '.join(fields[:FIELDS])}" if fields else ""
+    return f"{about}{of}{gives}"
+
+
+def _nouns(path: str) -> list[str]:
+    """Words of a path that are no parameters: what the operation is about."""
+    parts = [slug(p).replace("_", " ") for p in path.split("/") if p and "{" not in p]
+    return list(dict.fromkeys(p for p in parts if p and not re.fullmatch(r"v?\d+", p)))
+
+
+def _fields(schema: Schema, levels: int = 3) -> Iterator[str]:
+    """Names of what comes out, those of the top first."""
+    properties = schema.get("properties", {})
+    inner = schema.get("items")
+    if levels and isinstance(inner, Mapping):
+        yield from _fields(dict(inner), levels - 1)
+    for name in properties:
+        if name not in WRAPPING:
+            yield name
+    for one in properties.values():
+        if levels and isinstance(one, Mapping):
+            yield from _fields(dict(one), levels - 1)
 
 
 def parameters_of(operation: Operation, schemas: Schemas) -> Schema:

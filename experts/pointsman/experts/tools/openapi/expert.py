@@ -12,7 +12,12 @@ import httpx
 
 from pointsman.experts.base import Call, Done
 from pointsman.experts.tools import guard, http
-from pointsman.experts.tools.openapi.capabilities import capability_of, described, names_of
+from pointsman.experts.tools.openapi.capabilities import (
+    capability_of,
+    described,
+    names_of,
+    shared_titles,
+)
 from pointsman.experts.tools.openapi.operations import Api, Operation, Skipped
 from pointsman.experts.tools.openapi.paging import Paging, together
 from pointsman.experts.tools.openapi.registered import ApiIn
@@ -56,6 +61,7 @@ def offers(given: ApiIn, api: Api) -> tuple[dict[str, Offered], list[Skipped]]:
     wanted = [o for o in api.operations if given.wants(o)]
     left = [Skipped(o.key, LEFT_OUT) for o in api.operations if not given.wants(o)]  # fmt: skip
     names = names_of(given.name, wanted)
+    titles = shared_titles(wanted)
     made: dict[str, Offered] = {}
     for operation in wanted:
         renamed = given.renamed(operation)
@@ -64,7 +70,7 @@ def offers(given: ApiIn, api: Api) -> tuple[dict[str, Offered], list[Skipped]]:
             raise BadFile(given.name, f"two operations are named {name!r}; rename one")
         requests = Requests(operation, api.schemas)
         made[name] = Offered(
-            described(capability_of(name, operation, api.schemas), given.words(operation)),
+            described(capability_of(name, operation, api.schemas, titles), given.words(operation)),
             requests,
             Responses(operation, api.schemas, given.check),
             Paging(operation),

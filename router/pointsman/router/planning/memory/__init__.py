@@ -5,14 +5,12 @@ slots of what is remembered; for a new request they are filled anew from its own
 not apply.
 """
 
-from pointsman.router.planning.memory.examples import Example, examples_of
 from pointsman.router.planning.memory.learning import NotGeneral, generalise
 from pointsman.router.planning.memory.matching import Match, Matcher
 from pointsman.router.planning.memory.planner import MemoryPlanner, Recollection
 from pointsman.router.planning.memory.remembered import Remembered, Tombstone
 
 __all__ = [
-    "Example",
     "Match",
     "Matcher",
     "MemoryPlanner",
@@ -20,6 +18,5 @@ __all__ = [
     "Recollection",
     "Remembered",
     "Tombstone",
-    "examples_of",
     "generalise",
 ]

@@ -22,7 +22,6 @@ from pointsman.router.planning.base import (
 )
 from pointsman.router.planning.memory.aligning import Mismatch
 from pointsman.router.planning.memory.constants import Form, form_of
-from pointsman.router.planning.memory.examples import Example, examples_of
 from pointsman.router.planning.memory.learning import LONGEST_REQUEST
 from pointsman.router.planning.memory.matching import Match, Matcher
 from pointsman.router.planning.memory.remembered import Remembered, Tombstone, digested
@@ -108,17 +107,6 @@ class MemoryPlanner:
             else:
                 matches.append(match)
         return _proposal(matches, considered, held)
-
-    async def examples_for(self, request: Request, k: int = 3) -> tuple[Example, ...]:
-        """Remembered plans of the nearest requests, as examples for a language model; at most k."""
-        held = await self._recollected()
-        if not held.plans or not request.text.strip():
-            return ()
-        try:
-            form = form_of(request.text.strip()[:LONGEST_REQUEST], request.files, request.now)
-        except RequestError:
-            return ()
-        return examples_of(await self._near(form, held), k)
 
     async def _near(self, form: Form, held: Recollection) -> list[tuple[Remembered, float]]:
         """The nearest remembered requests with their cosines, nearest first."""

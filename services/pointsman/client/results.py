@@ -374,7 +374,10 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class Expert:
-    """A model or a tool that announced itself lately; `serves` are names of capabilities."""
+    """A model or a tool that announced itself lately; `serves` are names of capabilities.
+
+    priors: capability -> "quality" (0..1), "cost" (micro-dollars) and "latency" (seconds) that it promises.
+    """
 
     name: str
     kind: str
@@ -382,6 +385,8 @@ class Expert:
     serves: tuple[str, ...]
     workers: int
     seen: float
+    priors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    concurrency: int = 1
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> "Expert":
@@ -394,4 +399,6 @@ class Expert:
             tuple(value.get("serves", ())),
             count,
             float(value.get("seen", 0.0)),
+            dict(value.get("serves", {})),
+            int(value.get("concurrency", 1)),
         )

@@ -3,7 +3,8 @@
     compared = compare(golden, before, after)
     compared.refuse_above(0.01)      # raises RoutesChanged
 
-A golden set is a file of JSON lines: {"text": "...", "route": "...", "slice": "..."}; the slice may be left out.
+A golden set is a file of JSON lines: {"text": "...", "route": "...", "slice": "..."}; the route is null for what belongs nowhere, the slice
+may be left out.
 """
 
 import json
@@ -21,17 +22,17 @@ LIMIT = 0.01
 
 
 class Golden(BaseModel):
-    """A request and where it belongs. slice: what it is counted with; the route where nothing is said."""
+    """A request and where it belongs, null for nowhere. slice: what it is counted with, by default the route."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str = Field(min_length=1)
-    route: str = Field(min_length=1)
+    route: str | None = Field(min_length=1)
     slice: str = ""
 
     @property
     def counted_with(self) -> str:
-        return self.slice or self.route
+        return self.slice or self.route or "nowhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ from pointsman.router.planning.memory import (
     Recollection,
     Remembered,
     Tombstone,
-    examples_of,
     generalise,
 )
 from pointsman.router.planning.memory.planner import FRESH
@@ -291,15 +290,6 @@ def test_a_remembered_plan_survives_its_json() -> None:
     assert Remembered.from_json(json.loads(json.dumps(old.to_json()))) == old
 
 
-async def test_examples_show_what_was_said_and_no_two_of_one_shape() -> None:
-    sums = learnt("total revenue per region in sales.csv", total("sales.csv"), "sales.csv")
-    same = learnt("revenue by region, total, sales.csv", total("sales.csv"), "sales.csv")
-    calculated = learnt("what is 18% of 2450", one("math.calculate", expression="2450 * 18 / 100"))
-    found = examples_of([(sums, 0.9), (same, 0.8), (calculated, 0.7)], 3)
-    assert [e.request for e in found] == [sums.request, calculated.request]
-    assert found[1].plan["tasks"][0]["arguments"] == {"expression": "2450 * 18 / 100"}
-
-
 AMOUNTS = st.integers(2, 10**9).map(str) | st.decimals(2, 10**6, places=2).map(str)
 
 
@@ -548,7 +538,6 @@ async def test_values_that_go_into_an_effect_are_withheld_unless_it_is_allowed(
     asked = Request('mail bo@example.org with the subject "the weather"', NOW)
     found = await MemoryPlanner(WordVectors(), traced.traces).plan(asked, await traced.catalog())
     assert arguments_of(found) == {"to": "bo@example.org", "subject": "the weather"}
-    assert await MemoryPlanner(WordVectors(), traced.traces).examples_for(asked) == ()
     traced.traces.terms = MemoryTerms(effect_arguments=True)
     await ran(traced, text, plan)
     assert "ada@example.org" in await held_values(traced)

@@ -22,6 +22,7 @@ from pointsman.router.errors import (
     BadFile,
     ExpertFailed,
     ExpertOverloaded,
+    ExpertTimeout,
     ExpertUnavailable,
 )
 
@@ -124,11 +125,12 @@ async def test_a_page_that_was_asked_for_is_the_only_one() -> None:
     ("fault", "error"),
     [
         ("429;retry-after=7", ExpertOverloaded),
-        ("503", ExpertFailed),
+        ("503", ExpertTimeout),
+        ("500", ExpertFailed),
         ("400", CallRefused),
         ("404", CallRefused),
         ("401", CallRefused),
-        ("drop", ExpertFailed),
+        ("drop", ExpertTimeout),
         ("broken", AnswerUnfit),
         ("html", AnswerUnfit),
         ("large", PageRefused),
@@ -162,7 +164,7 @@ async def test_a_deadline_ends_a_call() -> None:
     async with served(faults=Faults(1.0, "slow=5")) as (_, expert):
         began = time.monotonic()
         call = Call("shop.get_product", {"id": 1}, FILES, time.time() + 0.2)
-        with pytest.raises(ExpertFailed, match="did not answer"):
+        with pytest.raises(ExpertTimeout, match="did not answer"):
             await expert.run(call)
         assert time.monotonic() - began < 2
 

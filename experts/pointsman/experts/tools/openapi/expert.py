@@ -22,7 +22,7 @@ from pointsman.experts.tools.openapi.operations import Api, Operation, Skipped
 from pointsman.experts.tools.openapi.paging import Paging, together
 from pointsman.experts.tools.openapi.registered import ApiIn
 from pointsman.experts.tools.openapi.requests import Prepared, Requests
-from pointsman.experts.tools.openapi.responses import Binary, Reply, Responses
+from pointsman.experts.tools.openapi.responses import PASSING, Binary, Reply, Responses, passing
 from pointsman.experts.tools.pacing import PATIENCE, Pace
 from pointsman.experts.tools.secrets.schemes import Credentials
 from pointsman.experts.tools.secrets.scrubbing import Scrubber
@@ -31,7 +31,6 @@ from pointsman.router.catalog import Capability
 from pointsman.router.errors import (
     BadFile,
     ExpertError,
-    ExpertFailed,
     ExpertOverloaded,
     ExpertUnavailable,
 )
@@ -39,7 +38,6 @@ from pointsman.router.errors import (
 REDIRECTS = 3
 LEFT_OUT = "left out by include or exclude"
 ACCEPT = "application/json, text/plain;q=0.5, */*;q=0.1"
-GATEWAYS = (502, 503, 504)
 
 
 @dataclass
@@ -118,7 +116,7 @@ class ApiExpert:
             async with asyncio.timeout(seconds):
                 return await self._called(offered, call, scrubber)
         except TimeoutError:
-            raise ExpertFailed(f"{call.capability} did not answer within {seconds:.0f} s") from None
+            raise passing(f"{call.capability} did not answer within {seconds:.0f} s") from None
         except ExpertError as error:
             error.message = scrubber.text(error.message)
             error.args = (error.message,)
@@ -170,10 +168,8 @@ class ApiExpert:
         wait = self._pace.heard(reply.headers, refused=reply.status in (429, 503))
         if reply.status == 429:
             raise ExpertOverloaded(offered.operation.key, wait)
-        if reply.status in GATEWAYS and wait:
-            error = ExpertFailed(f"{offered.operation.key} answered {reply.status}")
-            error.retry_after = wait
-            raise error
+        if reply.status in PASSING:
+            raise passing(f"{offered.operation.key} answered {reply.status}", wait)
         return reply
 
     async def _authorised(
@@ -238,7 +234,7 @@ class ApiExpert:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ExpertUnavailable(f"{host} cannot be reached: {type(error).__name__}") from None
         except httpx.HTTPError as error:
-            raise ExpertFailed(f"{host} broke off: {type(error).__name__}") from None
+            raise passing(f"{host} broke off: {type(error).__name__}") from None
         return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, content)
 
     async def close(self) -> None:

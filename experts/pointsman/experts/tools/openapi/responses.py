@@ -10,9 +10,10 @@ from pointsman.experts.tools.openapi.capabilities import is_json
 from pointsman.experts.tools.openapi.operations import Answer, Operation
 from pointsman.experts.tools.openapi.requests import Validator, compiled, fault
 from pointsman.experts.tools.openapi.schemas import Schema, Schemas
-from pointsman.router.errors import ExpertError, ExpertFailed
+from pointsman.router.errors import ExpertError, ExpertFailed, ExpertTimeout
 
 Check = Literal["note", "strict", "off"]
+PASSING = (408, 425, 502, 503, 504)
 COMPLAINT = 200
 """Characters that are told of what a service complains of."""
 SAYS = ("message", "detail", "error_description", "error", "title", "status_message", "errors")
@@ -73,7 +74,7 @@ class Responses:
     def value(self, reply: Reply) -> tuple[Any, str]:
         """The value and a note; "" when all is as described.
 
-        Raises CallRefused, ExpertFailed, AnswerUnfit.
+        Raises CallRefused, ExpertTimeout, ExpertFailed, AnswerUnfit.
         """
         self._raise_for(reply)
         if reply.status in (204, 205) or not reply.content:
@@ -129,11 +130,21 @@ class Responses:
             raise CallRefused(f"{key} was sent elsewhere with {status}; correct its address")
         if status in (401, 403):
             raise CallRefused(f"{key} was refused with {status}{said}; check its credentials")
-        if status in (408, 425):
-            raise ExpertFailed(f"{key} answered {status}{said}")
+        if status in PASSING:
+            raise passing(f"{key} answered {status}{said}")
         if status < 500:
             raise CallRefused(f"{key} answered {status}{said}")
         raise ExpertFailed(f"{key} answered {status}{said}")
+
+
+def passing(message: str, wait: float = 0.0) -> ExpertTimeout:
+    """A failure that may be over with the next try, on the same service; what was asked may have been done.
+
+    wait: seconds until then.
+    """
+    error = ExpertTimeout("", 0.0)
+    error.message, error.args, error.retry_after = message, (message,), wait
+    return error
 
 
 def _for(answer: Answer, media: str) -> Schema | None:

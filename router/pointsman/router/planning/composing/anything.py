@@ -17,6 +17,12 @@ from pointsman.router.planning.arguments.filling import Filled, fill
 from pointsman.router.planning.clauses import Clause
 from pointsman.router.planning.composing.composition import Composition, Understood
 from pointsman.router.planning.composing.named import is_said, named
+from pointsman.router.planning.composing.supplying import (
+    Supply,
+    names_in,
+    supplied,
+    supplies,
+)
 from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Value
 from pointsman.router.planning.mentions import QUOTED
@@ -61,7 +67,8 @@ def likeness(hit: Hit, text: str) -> float:
 class _Candidate:
     """A capability with the arguments that a clause gives it. worth: what candidates are compared by.
 
-    chance: that a request needs it, by the learned set head.
+    chance: that a request needs it, by the learned set head. supplies: what other capabilities give it.
+    unnamed: the clause calls something by name, and nothing of it is used.
     """
 
     hit: Hit
@@ -70,10 +77,12 @@ class _Candidate:
     likeness: float
     chance: float
     share: float
+    supplies: Sequence[Supply] = ()
+    unnamed: bool = False
 
     @property
     def worth(self) -> float:
-        lacks = LACKS * len(self.filled.missing)
+        lacks = LACKS * (len(self.filled.missing) + self.unnamed)
         return self.likeness + CHANCE * self.chance + SAID * self.share - lacks
 
     @property
@@ -102,8 +111,14 @@ async def foreign(
         (likeness(h, clause.core), h) for h in hits[:LOOKED_AT] if not built_in(h.capability.name)
     ]
     near = sorted((s for s in scored if s[0] >= LIKE), key=nearness, reverse=True)[:TRIED]
+    likenesses = {h.capability.name: s for s, h in scored}
     tried = [
-        await _tried(work, hit, score, chances.get(hit.capability.name, 0.0), clause, source)
+        _with_supplies(
+            work,
+            clause,
+            likenesses,
+            await _tried(work, hit, score, chances.get(hit.capability.name, 0.0), clause, source),
+        )
         for score, hit in near
     ]
     standing = [c for c in tried if c.stands]
@@ -114,7 +129,8 @@ async def foreign(
     if best.filled.missing:
         return _incomplete(best.hit.capability, best.filled.missing, score)
     capability = best.hit.capability
-    made = work.add(capability.name, best.filled.arguments, capability.title[:90], source)
+    arguments = {**best.filled.arguments, **supplied(best.supplies, work.add)}
+    made = work.add(capability.name, arguments, capability.title[:90], source)
     return Understood(made, score, way="foreign", share=best.share)
 
 
@@ -146,6 +162,26 @@ async def _tried(
     held = [capability.title, *map(str, said.values())]
     share = accounted(clause.core, " ".join(held))
     return _Candidate(hit, replace(filled, arguments=said), given, score, chance, share)
+
+
+def _with_supplies(
+    work: Composition, clause: Clause, near: Mapping[str, float], candidate: _Candidate
+) -> _Candidate:
+    """The candidate, for which other capabilities give what the words do not say, where they can."""
+    names = names_in(clause.text)
+    if not candidate.filled.missing:
+        used = " ".join(map(str, candidate.filled.arguments.values()))
+        return replace(candidate, unnamed=bool(names) and not any(n in used for n in names))
+    found = supplies(
+        work.draft.catalog, candidate.hit.capability, candidate.filled.missing, clause.text, near
+    )
+    if found is None:
+        return candidate
+    said = [str(v) for s in found for v in s.arguments.values()]
+    held = [candidate.hit.capability.title, *said, *map(str, candidate.filled.arguments.values())]
+    filled = replace(candidate.filled, missing=())
+    share = accounted(clause.core, " ".join(held))
+    return replace(candidate, filled=filled, supplies=found, share=share)
 
 
 def accounted(text: str, held: str) -> float:

@@ -10,6 +10,7 @@ from pointsman.experts.files import LocalFiles
 from pointsman.experts.worker import Worker
 from pointsman.router.catalog import Catalog
 from pointsman.router.planning.base import Planner, Proposal, Refusal, Request
+from pointsman.router.routing.predicting import Predictor
 from pointsman.router.workspace import RunRecord, RunSpec, Workspace, connect
 from pointsman.workflows.checkpoint import RedisSaver
 from pointsman.workflows.controller import ControllerGraph
@@ -33,11 +34,13 @@ async def serving(
     folder: Path,
     experts: Sequence[Expert],
     planner: Planner | None = None,
+    predictor: Predictor | None = None,
 ) -> AsyncIterator[Controller]:
     saver = RedisSaver(connect(url, decode_responses=False))
     worker = Worker(workspace, LocalFiles(folder), experts)
     await worker.announce()
-    graph = ControllerGraph(workspace, planner or RefusingPlanner(), saver)
+    planner = planner or RefusingPlanner()
+    graph = ControllerGraph(workspace, planner, saver, predictor=predictor)
     controller = Controller(workspace, graph)
     tasks = [asyncio.create_task(s.serve()) for s in (worker, controller)]
     try:

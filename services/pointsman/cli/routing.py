@@ -126,6 +126,33 @@ def fit(
     note(f"right on {right} of the {some} set aside")
 
 
+@group.command(epilog="Example: pointsman router learn text.summarize outcomes.jsonl")
+def learn(
+    capability: Annotated[str, typer.Argument(help="The capability whose experts are compared.")],
+    outcomes: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTCOMES", help='A JSON object a line: {"text", "expert", "right": 0..1}.'
+        ),
+    ],
+    home: Home = None,
+    debug: Debug = False,
+) -> None:
+    """Learn how well each expert does on which inputs; the next start of a controller routes by it."""
+    from pointsman.router.routing.outcomes import fitted, read_outcomes
+    from pointsman.router.routing.predicting import SUFFIX
+    from pointsman.services.settings import Settings
+
+    with _usage(debug):
+        rows = read_outcomes(outcomes)
+        texts = list(dict.fromkeys(row.text for row in rows))
+        model = fitted(rows, texts, _embedded(texts))
+        folder = (home or Settings().home) / "router"
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save(folder / f"{capability}{SUFFIX}")
+    note(f"{len(model.experts)} experts on {len(texts)} inputs, kept in {folder}")
+
+
 @group.command("eval", epilog="Example: pointsman router eval head.safetensors golden.jsonl")
 def evaluate(
     head: HeadFile, golden: GoldenFile, as_json: Json = False, debug: Debug = False
@@ -314,12 +341,17 @@ def _routes(head: "IntentHead", vectors: "Vectors") -> list[str | None]:
 
 def _vectors(rows: "Sequence[Golden]") -> "Vectors":
     """[rows, 384]."""
+    return _embedded([row.text for row in rows])
+
+
+def _embedded(texts: Sequence[str]) -> "Vectors":
+    """[texts, 384]."""
     from pointsman.experts.models.encoder import Encoder
 
     async def embedded() -> "Vectors":
         encoder = Encoder()
         try:
-            return await encoder.embed([g.text for g in rows])
+            return await encoder.embed(texts)
         finally:
             encoder.close()
 

@@ -134,6 +134,7 @@ class Runtime:
         self._run("worker", worker.serve())
 
     async def _controller(self, url: str, encoder: "Encoder | None") -> None:
+        from pointsman.router.routing.predicting import Predictor
         from pointsman.services.planning import planner_for, writer_for
         from pointsman.workflows.checkpoint import RedisSaver
         from pointsman.workflows.controller import ControllerGraph
@@ -146,7 +147,8 @@ class Runtime:
         remote = remote_settings(self.settings)
         cache, own = self.settings.home / "cache", self.settings.workflow_folder
         memory = memory_planner(encoder, self.workspace.traces)
-        planner = planner_for(encoder, remote, cache, own, memory)
+        fitted = self.settings.home / "planner"
+        planner = planner_for(encoder, remote, cache, own, memory, fitted)
         graph = ControllerGraph(
             self.workspace,
             planner,
@@ -154,6 +156,7 @@ class Runtime:
             writer=writer_for(remote),
             library=planner.library,
             policy=read_policy(self.settings.policy_file, needed=self.settings.policy is not None),
+            predictor=Predictor(self.settings.home / "router", encoder),
         )
         self._run("warming", planner.warm(await self.workspace.catalog()))
         controller = Controller(self.workspace, graph)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pointsman.router.cards import ExpertCard, Route
@@ -12,6 +12,7 @@ from pointsman.router.errors import WorkspaceUnavailable
 from pointsman.router.planning.base import Prefer
 from pointsman.router.routing.choice import choose
 from pointsman.router.routing.observations import Observations, heartbeat, observe, tried
+from pointsman.router.routing.predicting import Predictor
 from pointsman.router.usage import Usage
 from pointsman.router.workspace import Workspace
 from pointsman.router.workspace.keys import queue
@@ -25,8 +26,10 @@ RECENT = 2.0
 class Router:
     """Chooses routes for all runs of a controller, and keeps what it has seen of the experts."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, predictor: Predictor | None = None) -> None:
+        """predictor: what is expected of experts on the very input; without one their cards tell."""
         self._workspace = workspace
+        self._predictor = predictor
         self._cards: tuple[ExpertCard, ...] = ()
         self._capabilities: dict[str, Capability] = {}
         self._places: dict[str, int] = {}
@@ -34,13 +37,33 @@ class Router:
         self._reading: asyncio.Task[None] | None = None
         self.observations = Observations()
 
+    async def predicted(self, capability: str, given: Mapping[str, Any]) -> Mapping[str, float]:
+        """Expert -> quality expected of it with these arguments; empty where the cards have to do."""
+        if self._predictor is None:
+            return {}
+        return await self._predictor.quality(capability, given)
+
     def route(
-        self, capability: str, *, prefer: Prefer, exclude: Sequence[str], budget_left: int | None
+        self,
+        capability: str,
+        *,
+        prefer: Prefer,
+        exclude: Sequence[str],
+        budget_left: int | None,
+        predicted: Mapping[str, float],
     ) -> Route:
         """Raises NoExpert. `refresh` comes first."""
         now = time.time()
-        arguments: dict[str, Any] = {"prefer": prefer, "budget_left": budget_left, "now": now}
-        route = choose(capability, self._cards, self.observations, exclude=exclude, **arguments)
+        route = choose(
+            capability,
+            self._cards,
+            self.observations,
+            prefer=prefer,
+            exclude=exclude,
+            budget_left=budget_left,
+            predicted=predicted,
+            now=now,
+        )
         self.observations = tried(self.observations, route.expert, capability, now)
         return route
 

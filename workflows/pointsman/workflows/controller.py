@@ -47,6 +47,7 @@ from pointsman.router.planning.base import Planner, Proposal, Refusal
 from pointsman.router.planning.streaming import Withdrawn, planned
 from pointsman.router.planning.workflow_match import Workflow
 from pointsman.router.preview import preview
+from pointsman.router.routing.predicting import Predictor
 from pointsman.router.run import RunState
 from pointsman.router.usage import Usage
 from pointsman.router.values import kind_of
@@ -108,12 +109,16 @@ class ControllerGraph:
         writer: "Writer | None" = None,
         library: Sequence[Workflow] = (),
         policy: Policy = OPEN,
+        predictor: Predictor | None = None,
     ) -> None:
-        """library: workflows whose action plans bind the runs that follow them. policy: what may be called."""
+        """library: workflows whose action plans bind the runs that follow them. policy: what may be called.
+
+        predictor: how well experts do on the input of a task, where that was learned.
+        """
         self._workspace = workspace
         self._planner = planner
         self._writer = writer
-        self._router = Router(workspace)
+        self._router = Router(workspace, predictor)
         self._enforcer = Enforcer(library)
         self._policy = policy
         self._owners: dict[str, Owner] = {}

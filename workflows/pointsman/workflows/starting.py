@@ -113,11 +113,13 @@ class Starter:
                 why = self._outside(node) or self._question(name, verdict)
                 await self._hold(node, arguments, "marked", why)
                 return None
+            predicted = await self._router.predicted(name, arguments)
             route = self._router.route(
                 name,
                 prefer=self._terms.prefer,
                 exclude=command.exclude,
                 budget_left=self._cost_left(state),
+                predicted=predicted,
             )
             self._asked[command.task] = route.most
             call = {

@@ -9,7 +9,6 @@ from pointsman.router.planning.composing.supplying import (
     names_in,
     supplies,
     thing_of,
-    without_names,
 )
 
 
@@ -98,11 +97,6 @@ def test_what_nothing_gives_is_left_missing(name: str, text: str) -> None:
 )
 def test_names_are_what_is_quoted_or_written_large(text: str, names: list[str]) -> None:
     assert names_in(text) == names
-
-
-def test_a_name_says_nothing_about_what_is_asked() -> None:
-    assert without_names("what did Mona Lisa order") == "what did it order"
-    assert without_names('what is said of "red chair"') == 'what is said of "red chair"'
 
 
 def test_a_parameter_stands_for_a_thing_by_its_name() -> None:

@@ -27,7 +27,6 @@ from pointsman.router.planning.composing.exact import exactly
 from pointsman.router.planning.composing.over_tables import over_table
 from pointsman.router.planning.composing.over_texts import over_texts
 from pointsman.router.planning.composing.sources import Sources
-from pointsman.router.planning.composing.supplying import without_names
 from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.learned.chooser import SetChooser
@@ -140,9 +139,6 @@ class Composer:
             return None
         choice = await self._chooser.weigh(clause.core, self.draft.catalog)
         likely = {c.capability.name: c.probability for c in (*choice.chosen, *choice.others)}
-        bare = without_names(clause.core)
-        if bare != clause.core:  # who is called by name says nothing about what is asked of him
-            hits = await self._retrieval.top(bare, self.draft.catalog, NEAREST)
         return await foreign(self._work, clause, source, hits, likely)
 
     def _is_others(self, clause: Clause, source: Value | None, hits: Sequence[Hit]) -> bool:

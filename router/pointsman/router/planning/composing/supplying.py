@@ -65,14 +65,6 @@ def names_in(text: str) -> list[str]:
     return found
 
 
-def without_names(text: str) -> str:
-    """The text with "it" in place of what is called by name in capital letters."""
-    for name in names_in(text):
-        if not QUOTED.search(text):
-            text = text.replace(name, "it", 1)
-    return text
-
-
 def _opens(text: str, start: int) -> bool:
     return not text[:start].strip() or text[:start].rstrip()[-1:] in ".!?:"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -13,16 +13,24 @@ import pytest
 from pointsman.experts.models.encoder import Encoder
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import BadExample, EmptyRequest
-from pointsman.router.plan import Plan, Ref, parse_plan, validate
+from pointsman.router.plan import Plan, Ref, Task, TaskId, parse_plan, validate
 from pointsman.router.planning.base import Refusal, Request
 from pointsman.router.planning.learned.chooser import SetChooser
-from pointsman.router.planning.learned.index import CapabilityIndex, lines
+from pointsman.router.planning.learned.index import SMALL, CapabilityIndex, lines
 from pointsman.router.planning.learned.linking import Link, without_cycles
 from pointsman.router.planning.learned.memory import PlanMemory
+from pointsman.router.planning.learned.own import FittedPlanner, OwnPlanner
 from pointsman.router.planning.learned.past import PastPlan, read_past
-from pointsman.router.planning.learned.planner import LearnedPlanner, handed_on, in_order
+from pointsman.router.planning.learned.planner import (
+    LearnedPlanner,
+    as_before,
+    handed_on,
+    in_order,
+)
 from pointsman.router.planning.learned.subsets import best_set, sets_of
+from pointsman.router.planning.nearest import FEW, Nearest
 from pointsman.router.planning.retrieval import Retrieval, masked
+from pointsman.services.planning import WarmPlanner
 
 NOW = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 TEXT = {"type": "string"}
@@ -229,8 +237,122 @@ def test_several_lines_of_a_capability_count_by_the_best(encoder: Encoder) -> No
     )
     texts = [t for c in (plain, shown) for _, t in lines(c)]
     index = CapabilityIndex([plain, shown], asyncio.run(encoder.embed(texts)))
-    near = index.near("feed the cat", asyncio.run(encoder.embed(["feed the cat"]))[0])
+    vector = asyncio.run(encoder.embed(["feed the cat"]))[0]
+    near = index.near("feed the cat", vector, vector)
     assert near.example[1] == pytest.approx(1, abs=1e-4)
     assert near.best[1] > near.best[0]
     assert near.soft[1] <= near.best[1]
     assert near.example[0] == near.best[0]
+
+
+def test_what_is_usual_beside_others_does_not_see_the_plan_itself(encoder: Encoder) -> None:
+    vectors = vectors_of(encoder, PAST)
+    memory = PlanMemory(PAST, vectors)
+    others = PAST[1:]
+    without = PlanMemory(others, vectors[1:])
+    order = [without.names.index(n) for n in memory.names]
+    votes = memory.votes(PAST[0].request, vectors[0], left_out=0)
+    ridge = np.array([0.9, 0.2, 0.4, 0.0], np.float32)
+    back = np.argsort(order)
+    expected = without.company(ridge[back], without.votes(PAST[0].request, vectors[0]))[order]
+    np.testing.assert_allclose(memory.company(ridge, votes), expected, atol=1e-6)
+
+
+def test_few_axes_find_the_nearest_of_many() -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(60, 96))
+    made = centres[random.integers(0, 60, FEW + 1_000)] + 0.4 * random.normal(
+        size=(FEW + 1_000, 96)
+    )
+    vectors = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    index = Nearest(vectors)
+    for query in vectors[:20]:
+        right = set(np.argsort(-(vectors @ query))[:10].tolist())
+        assert len(right & set(index.rows(query, 10).tolist())) >= 9
+    few = Nearest(vectors[:50])
+    assert set(few.rows(vectors[3], 5).tolist()) == set(
+        np.argsort(-(vectors[:50] @ vectors[3]))[:5].tolist()
+    )
+
+
+def test_of_a_large_catalog_what_is_near_by_meaning_or_words_is_looked_at() -> None:
+    random = np.random.default_rng(1)
+    many = [capability(f"tool.t{n}", f"does thing number{n}") for n in range(SMALL + 500)]
+    made = random.normal(size=(2 * len(many), 64))
+    vectors = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    index = CapabilityIndex(many, vectors)
+    asked = vectors[2 * 700 + 1]
+    near = index.near("that famous number1234", asked, asked, also=[42])
+    assert {700, 1234, 42} <= set(near.places.tolist())
+    assert len(near.places) < 400
+    at = near.places.tolist().index(700)
+    assert near.description[at] == pytest.approx(1, abs=1e-5)
+    whole = CapabilityIndex(many[:900], vectors[:1800]).near("number1", asked, asked)
+    assert near.name[at] == pytest.approx(whole.name[700], abs=1e-5)
+    assert whole.places.tolist() == list(range(900))
+
+
+def test_what_past_plans_read_of_a_result_is_read_again(encoder: Encoder) -> None:
+    find = capability("people.find", "Find a person by name")
+    films = capability("people.films", "Films of a person", person_id={"type": "integer"})
+    path = ("results", "0", "id")
+    tasks = (
+        Task(TaskId("a"), "people.find"),
+        Task(TaskId("b"), "people.films", {"person_id": Ref(TaskId("a"), path)}),
+    )
+    plan = Plan(tasks, (TaskId("b"),))
+    past = [PastPlan.of(f"films with {n}", plan) for n in ("Ana", "Bo", "Cy", "Di", "Eva")]
+    assert past[0].hands == (("people.find", "people.films", "person_id", path),)
+    assert as_before(past, [find], films, {}) == {"person_id": ("people.find", path)}
+    assert as_before(past, [find], films, {"person_id": 7}) == {}
+    assert as_before(past, [films], find, {}) == {}
+    catalog = Catalog([find, films])
+    planner = LearnedPlanner(encoder, memory=[*past, *past, *past])
+    asked = Request("find the person Leo, then the films with Leo", NOW)
+    made = asyncio.run(planner.plan(asked, catalog)).outcome
+    assert isinstance(made, Plan)
+    assert made.task(made.answer[0]).arguments == {"person_id": Ref(made.tasks[0].id, path)}
+
+
+def shown(path: Path, past: Sequence[PastPlan]) -> Path:
+    """A file of past plans."""
+    rows: list[str] = []
+    for one in past:
+        ids = {name: TaskId(f"t{place}") for place, name in enumerate(one.capabilities)}
+        tasks = [
+            Task(ids[n], n, {}, tuple(ids[a] for a, b in one.links if b == n))
+            for n in one.capabilities
+        ]
+        plan = Plan(tuple(tasks), (ids[one.capabilities[-1]],))
+        rows.append(json.dumps({"request": one.request, "plan": plan.to_json(), "right": True}))
+    path.write_text("\n".join(rows), "utf-8")
+    return path
+
+
+def test_fitting_changes_what_is_served_from_the_next_request_on(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    """No description says what "a seat" takes; the server knows it once it was shown plans, and only of the like."""
+    served = WarmPlanner(encoder, None, own=tmp_path / "planner")
+    seat = Request("get me a seat to Paris on Monday", NOW)
+
+    def capabilities(request: Request) -> list[str]:
+        outcome = asyncio.run(served.plan(request, CATALOG)).outcome
+        return [t.capability for t in outcome.tasks] if isinstance(outcome, Plan) else []
+
+    before = capabilities(seat)
+    OwnPlanner(tmp_path / "planner").keep(None, shown(tmp_path / "plans.jsonl", PAST))
+    assert before != capabilities(seat) == ["flight.search", "flight.book"]
+    weather = asyncio.run(served.plan(Request("what is the weather in Turin?", NOW), CATALOG))
+    told = [c for c in weather.considered if c.name == "learned planner"]
+    assert "unlike" in str(told[0].detail["decision"])
+
+
+def test_a_file_of_the_fitted_planner_that_cannot_be_read_plans_nothing(
+    encoder: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = OwnPlanner(tmp_path)
+    (tmp_path / "plans.jsonl").write_text("no plan", "utf-8")
+    proposal = asyncio.run(FittedPlanner(own, encoder).plan(Request("wake me", NOW), CATALOG))
+    assert isinstance(proposal.outcome, Refusal)
+    assert "cannot be read" in caplog.text

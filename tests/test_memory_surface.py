@@ -110,12 +110,12 @@ def test_what_is_not_there_is_said_to_be_so(client: Client, id: str) -> None:
 
 def test_a_run_that_must_not_be_remembered_leaves_no_trace(client: Client, address: str) -> None:
     asked(client, "plums")
-    body = {"request": f"{REQUEST} pears", "remember": False}
+    body = {"request": f"{REQUEST} quinces", "remember": False}
     run = httpx.post(f"{address}/v1/runs", json=body).json()["id"]
     assert client.wait(run).status == "done"
     lines = [json.loads(line) for line in client.memory.lines()]
     assert f"{REQUEST} plums" in {line["request"] for line in lines}
-    assert f"{REQUEST} pears" not in {line["request"] for line in lines}
+    assert f"{REQUEST} quinces" not in {line["request"] for line in lines}
     with pytest.raises(RequestRejected):
         client.feedback(run, right=True)
 
@@ -198,6 +198,25 @@ def test_the_command_line_lists_shows_exports_forgets_and_imports(
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"Chromium is not installed at {CHROMIUM}")
+def test_the_planner_is_fitted_to_runs_that_were_called_right(
+    client: Client, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = asked(client, "figs"), asked(client, "nuts")
+    client.feedback(right, right=True)
+    client.feedback(wrong, right=False)
+    where = ["--url", address, "--home", str(tmp_path), "--json"]
+    with pytest.raises(SystemExit) as ended:
+        main(["planner", "fit", *where])
+    assert ended.value.code == 2
+    assert "--from-runs" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["planner", "fit", "--from-runs", *where])
+    assert ended.value.code == 0
+    kept = (tmp_path / "planner" / "plans.jsonl").read_text("utf-8")
+    assert f"{REQUEST} figs" in kept
+    assert f"{REQUEST} nuts" not in kept
+
+
 def test_an_answer_on_the_page_is_called_right_or_wrong_with_the_keyboard(address: str) -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)

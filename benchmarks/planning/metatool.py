@@ -17,13 +17,14 @@ from benchmarks.planning import Options
 from benchmarks.planning._planning_sets import encoder, nearest_votes, summed, told
 from pointsman.router.planning.learned.features import Reader
 from pointsman.router.planning.learned.heads import SetHeads
+from pointsman.router.planning.learned.training.bridging import fit_bridge
 from pointsman.router.planning.learned.training.episodes import (
     Lessons,
     Material,
     beside,
     within,
 )
-from pointsman.router.planning.learned.training.fitting import Recipe, fit_sets
+from pointsman.router.planning.learned.training.fitting import CAREFUL, fit_sets
 from pointsman.router.planning.learned.training.shipped import material
 from pointsman.router.planning.learned.training.sources import metatool_single, without
 
@@ -41,11 +42,15 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows of the queries. seen, unseen: test queries by whether their tool was in the train part."""
+    """Rows of the queries. seen, unseen: test queries by whether their tool was in the train part.
+
+    gone: the tools that were not.
+    """
 
     train: Rows
     seen: Rows
     unseen: Rows
+    gone: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,18 @@ def split_of(known: Material, groups: Rows, random: np.random.Generator) -> Spli
 
     # groups of unseen tools may hold train queries of other tools: those tests are left out
     return Split(
-        some(of_kept & ~test, TRAINED), some(of_kept & test, TESTED), some(~of_kept & test, TESTED)
+        some(of_kept & ~test, TRAINED),
+        some(of_kept & test, TESTED),
+        some(~of_kept & test, TESTED),
+        gone,
     )
 
 
 def _scores(known: Material, split: Split, seed: int) -> dict[str, Recall]:
+    train = split.train.tolist()
     heads = SetHeads.of(_fitted(known, split, seed))
-    reader = Reader(known.index, known.memory(split.train.tolist()))
+    bridge = fit_bridge([(known, train)], seed=seed)
+    reader = Reader(known.index, known.memory(train), bridge)
     made: dict[str, Recall] = {}
     for part, rows in (("seen", split.seen), ("unseen", split.unseen)):
         made[f"learned, {part} tools"] = _recall(
@@ -125,18 +135,26 @@ def _scores(known: Material, split: Split, seed: int) -> dict[str, Recall]:
 
 
 def _fitted(known: Material, split: Split, seed: int) -> dict[str, Floats]:
-    """Half of the lessons are of tools that have past use, half of such as are taken out of the memory."""
+    """Half of the lessons are of tools that have past use, half of such as are taken out of the memory.
+
+    The tools that are tested as unseen are not in the catalog of any lesson.
+    """
     random = np.random.default_rng([seed, 1])
     rows = split.train.tolist()
+    taught = known.without(split.gone)
     names = sorted({known.plans[r].capabilities[0] for r in rows})
     lessons = Lessons.none()
-    for _ in range(2):
+    for turn in range(2):
         gone = frozenset(random.choice(names, len(names) // 4, replace=False).tolist())
         inner = [r for r in rows if known.plans[r].capabilities[0] not in gone]
         others = [r for r in rows if known.plans[r].capabilities[0] in gone]
-        lessons.add(beside(known, inner, random.permutation(others)[: LESSONS // 2].tolist()))
-    lessons.add(within(known, rows, random.permutation(rows)[:LESSONS].tolist()))
-    return fit_sets(lessons.sets, seed=seed, heads=2, recipe=Recipe(epochs=15))
+        bridge = fit_bridge([(taught, inner)], seed=10 * seed + turn)
+        asked = random.permutation(others)[: LESSONS // 2].tolist()
+        lessons.add(beside(taught, inner, asked, bridge))
+    tested, learned = np.split(random.permutation(rows), [LESSONS])
+    bridge = fit_bridge([(taught, learned.tolist())], seed=seed)
+    lessons.add(within(taught, rows, bridge, tested.tolist()))
+    return fit_sets(lessons.sets, seed=seed, heads=2, recipe=CAREFUL)
 
 
 def _ranked(reader: Reader, known: Material, row: int, heads: SetHeads) -> list[str]:
@@ -147,7 +165,8 @@ def _ranked(reader: Reader, known: Material, row: int, heads: SetHeads) -> list[
 
 
 def _by_meaning(known: Material, row: int) -> list[str]:
-    near = known.index.near(known.plans[row].request, known.vectors[row]).description
+    vector = known.vectors[row]
+    near = known.index.near(known.plans[row].request, vector, vector).description
     return [known.index.capabilities[i].name for i in np.argsort(-near)[:5]]
 
 

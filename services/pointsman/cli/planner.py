@@ -1,6 +1,8 @@
 """`pointsman planner fit`: the planner learns from plans of this organisation that were right."""
 
 import asyncio
+import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,16 +21,21 @@ group = typer.Typer(help="What the planner learns from past plans.", no_args_is_
 app.add_typer(group, name="planner")
 
 Examples = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--examples", exists=True, dir_okay=False, help="Past plans, a JSON object a line."
     ),
 ]
+FromRuns = Annotated[
+    bool,
+    typer.Option("--from-runs", help="Also the plans of runs here that a person called right."),
+]
 
 
-@group.command(epilog="Example: pointsman planner fit --examples plans.jsonl")
+@group.command(epilog="Example: pointsman planner fit --examples plans.jsonl --from-runs")
 def fit(
-    examples: Examples,
+    examples: Examples = None,
+    from_runs: FromRuns = False,
     as_json: Json = False,
     url: Url = None,
     home: Home = None,
@@ -40,22 +47,34 @@ def fit(
     from pointsman.router.planning.learned.past import read_past
     from pointsman.services.settings import Settings
 
+    if examples is None and not from_runs:
+        complain("say which plans: --examples FILE, --from-runs, or both")
+        raise typer.Exit(USAGE)
     with errors(as_json=as_json, debug=debug), Client(url, home=home) as client:
         offered = client.capabilities()
+        runs = _called_right(client) if from_runs else []
+    own = OwnPlanner((home or Settings().home) / "planner")
     try:
-        fitted = asyncio.run(_fitted(offered, read_past(examples)))
+        with tempfile.TemporaryDirectory() as folder:
+            plans = Path(folder) / (examples.name if examples is not None else "plans.jsonl")
+            given = examples.read_text("utf-8").splitlines() if examples is not None else []
+            plans.write_text("".join(f"{line}\n" for line in (*given, *runs)), "utf-8")
+            fitted = asyncio.run(_fitted(offered, read_past(plans)))
+            own.keep(fitted.weights if fitted.kept else None, plans)
     except RequestError as error:
         if debug:
             raise
         complain(str(error))
         raise typer.Exit(USAGE) from error
-    own = OwnPlanner((home or Settings().home) / "planner")
-    try:
-        own.keep(fitted.weights if fitted.kept else None, examples)
     except OSError as error:
         complain(f"what was learned cannot be kept: {error}")
         raise typer.Exit(FAILED) from error
     _tell(fitted, own.folder, as_json=as_json)
+
+
+def _called_right(client: Client) -> list[str]:
+    """Lines of plans.jsonl of the runs that a person called right."""
+    return [line for line in client.memory.lines() if json.loads(line)["right"] is True]
 
 
 async def _fitted(offered: "tuple[Offered, ...]", past: "list[PastPlan]") -> "Fitted":

@@ -1,21 +1,23 @@
-"""Which planner and which writer a controller works with: the workflow library, the embedded planner, then a
-language model where one is configured."""
+"""Which planner and which writer a controller works with: the workflow library, the plan memory, what was fitted to
+own plans, the embedded planner, then a language model where one is configured."""
 
 import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pointsman.router.catalog import Capability, Catalog
-from pointsman.router.planning.base import Embedder, Planner, Request, Vectors
+from pointsman.router.planning.base import Embedder, Planner, Proposal, Request, Vectors
 from pointsman.router.planning.cascade import Cascade
 from pointsman.router.planning.embedded import EmbeddedPlanner
+from pointsman.router.planning.learned.own import FittedPlanner, OwnPlanner
 from pointsman.router.planning.llm.settings import RemoteSettings
+from pointsman.router.planning.streaming import Planned
 from pointsman.router.planning.workflow_match import WorkflowPlanner
 from pointsman.workflows.library import load_libraries
 
@@ -79,22 +81,38 @@ class WarmPlanner:
         remote: RemoteSettings | None,
         workflows: Path | None = None,
         memory: Planner | None = None,
+        own: Path | None = None,
         cache: Path | None = None,
     ) -> None:
         self._embedded = EmbeddedPlanner(embedder, cache=cache)
+        self._fitted = FittedPlanner(OwnPlanner(own), embedder) if own is not None else None
         self.library = load_libraries(workflows)
         planners: list[Planner] = [WorkflowPlanner(embedder, self.library)]
         planners += [memory] if memory is not None else []
-        planners.append(self._embedded)
+        later: list[Planner] = [self._embedded]
         if remote is not None:
             from pointsman.router.planning.llm.planner import (
                 LLMPlanner,  # openai takes a second to import
             )
 
-            planners.append(LLMPlanner(remote, retrieve=self._nearest))
-        self._cascade = Cascade(planners)
-        self.plan = self._cascade.plan
-        self.plan_stream = self._cascade.plan_stream
+            later.append(LLMPlanner(remote, retrieve=self._nearest))
+        self._plain = Cascade([*planners, *later])
+        fitted = [self._fitted] if self._fitted is not None else []
+        self._with_fitted = Cascade([*planners, *fitted, *later])
+
+    @property
+    def _cascade(self) -> Cascade:
+        """With the planner that was fitted to own plans as soon as there are some."""
+        ready = self._fitted is not None and self._fitted.ready
+        return self._with_fitted if ready else self._plain
+
+    async def plan(self, request: Request, catalog: Catalog) -> Proposal:
+        return await self._cascade.plan(request, catalog)
+
+    def plan_stream(
+        self, request: Request, catalog: Catalog, *, deadline: float | None = None
+    ) -> AsyncGenerator[Planned, None]:
+        return self._cascade.plan_stream(request, catalog, deadline=deadline)
 
     async def _nearest(
         self, request: Request, catalog: Catalog, count: int
@@ -105,6 +123,8 @@ class WarmPlanner:
 
     async def warm(self, catalog: Catalog) -> None:
         await self._embedded.warm(catalog)
+        if self._fitted is not None:
+            await self._fitted.warm(catalog)
 
 
 def planner_for(
@@ -113,11 +133,12 @@ def planner_for(
     cache: Path,
     workflows: Path | None = None,
     memory: Planner | None = None,
+    own: Path | None = None,
 ) -> WarmPlanner:
     """workflows: a folder with workflows of one's own; it need not exist. memory: planner that reuses past
-    plans. Raises BadFile.
+    plans. own: where `pointsman planner fit` keeps what it learned. Raises BadFile.
     """
-    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows, memory, cache)
+    return WarmPlanner(KeptVectors(embedder, cache), remote, workflows, memory, own, cache)
 
 
 def writer_for(remote: RemoteSettings | None) -> "Writer | None":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.planning.base import Embedder, Vectors
+from pointsman.router.planning.learned.bridge import Bridge
 from pointsman.router.planning.learned.features import PAIR, Reader, Scene
 from pointsman.router.planning.learned.heads import SetHeads, load
 from pointsman.router.planning.learned.index import CapabilityIndex, lines
@@ -53,7 +54,9 @@ class SetChooser:
 
     def __init__(self, embedder: Embedder, *, weights: Weights | None = None) -> None:
         self._embedder = embedder
-        self._heads = SetHeads.of(load(SHIPPED) if weights is None else weights)
+        held = load(SHIPPED) if weights is None else weights
+        self._heads = SetHeads.of(held)
+        self._bridge = Bridge.of(held)
         self._held: tuple[tuple[Capability, ...], tuple[PastPlan, ...], Reader] | None = None
 
     async def choose(
@@ -86,7 +89,7 @@ class SetChooser:
         known = held[2].memory if held is not None and held[1] == past else None
         if known is None:
             known = PlanMemory(past, await self._embedded([masked(p.request) for p in past]))
-        reader = Reader(index, known)
+        reader = Reader(index, known, self._bridge)
         self._held = (capabilities, past, reader)
         return reader
 

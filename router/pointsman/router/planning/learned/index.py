@@ -5,7 +5,7 @@ each is a vector of its own, so that one good line is enough and many fair ones 
 lines, after the late interaction of Khattab and Zaharia 2020, arXiv 2004.12832).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from pointsman.router.catalog import Capability
 from pointsman.router.planning.base import Vectors
 from pointsman.router.planning.learned.lexical import Lexicon, content
+from pointsman.router.planning.nearest import Nearest
 from pointsman.router.planning.retrieval import masked
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 NAME, DESCRIPTION, PARAMETERS, EXAMPLE, COMPOSITION = range(5)
 SOFTNESS = 0.05
 """Cosine at which a line counts e times less than the best one."""
 MOST_PARAMETERS = 12
 MOST_EXAMPLES = 32
+SMALL = 1_000
+"""Catalogs of up to this many capabilities are compared whole, larger ones by what is near."""
+NEAR_LINES, NEAR_WORDS = 96, 32
+"""Of a larger catalog: lines by meaning and capabilities by words that are looked at."""
 
 
 def words_of(name: str) -> str:
@@ -52,18 +58,22 @@ def parameters_of(properties: Mapping[str, Mapping[str, object]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Nearness:
-    """How near a request is to every capability; each [capabilities] float32.
+    """How near a request is to the capabilities that are looked at.
 
-    name, description, example: cosine of that line (the best example; the best line where it has none).
-    best: of all lines. soft: the soft maximum over the lines. words: cosine of the weighted words.
+    places: their rows in the catalog, ascending, [looked]. The others are [looked] float32 each. name,
+    description, example: cosine of that line (the best example; the best line where it has none). best: of all
+    lines. soft: the soft maximum over the lines. words: cosine of the weighted words. bridged: of the moved
+    request (bridge.py) with name and description.
     """
 
+    places: Rows
     name: Floats
     description: Floats
     example: Floats
     best: Floats
     soft: Floats
     words: Floats
+    bridged: Floats
 
 
 class CapabilityIndex:
@@ -73,34 +83,70 @@ class CapabilityIndex:
         self.capabilities = tuple(capabilities)
         self.places = {c.name: i for i, c in enumerate(self.capabilities)}
         told = [lines(c) for c in self.capabilities]
-        kinds = np.array([k for one in told for k, _ in one])
-        counts = np.array([len(one) for one in told])
+        self._counts = np.array([len(one) for one in told], np.int64)
         self._vectors = vectors
-        self._starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-        self._counts = counts.astype(np.float32)
-        examples = kinds == EXAMPLE
-        self._not_example = np.where(examples, np.float32(0), np.float32(-9))
-        self._has_example = np.add.reduceat(examples.astype(np.int64), self._starts) > 0
+        self._starts = (np.cumsum(self._counts) - self._counts).astype(np.int64)
+        self._owners = np.repeat(np.arange(len(told)), self._counts)
+        self._is_example = np.array([k == EXAMPLE for one in told for k, _ in one])
         self._lexicon = Lexicon([" ".join(t for _, t in one) for one in told], content)
-        self._rows = self._lexicon.rows
+        self._nearest = Nearest(vectors)
+        self._all = np.arange(len(told))
 
-    def described(self, places: Sequence[int]) -> Vectors:
+    def without(self, names: Collection[str]) -> "CapabilityIndex":
+        """The index of the capabilities that are not named."""
+        kept = [i for i, c in enumerate(self.capabilities) if c.name not in names]
+        return CapabilityIndex(
+            [self.capabilities[i] for i in kept], self._vectors[self._lines_of(np.array(kept))]
+        )
+
+    def named(self, places: Sequence[int] | Rows) -> Vectors:
+        """Vectors of the names of some capabilities, [places, dim] float32."""
+        return self._vectors[self._starts[np.asarray(places, np.int64)]]
+
+    def described(self, places: Sequence[int] | Rows) -> Vectors:
         """Vectors of the descriptions of some capabilities, [places, dim] float32."""
-        return self._vectors[self._starts[list(places)] + 1]
+        return self._vectors[self._starts[np.asarray(places, np.int64)] + 1]
 
-    def near(self, text: str, vector: NDArray[np.float32]) -> Nearness:
-        """vector: [dim] float32, of the masked text."""
-        cosines = self._vectors @ vector
-        best = np.maximum.reduceat(cosines, self._starts)
-        shares = np.exp((cosines - np.repeat(best, self._counts.astype(np.int64))) / SOFTNESS)
-        soft = best + SOFTNESS * np.log(np.add.reduceat(shares, self._starts) / self._counts)
-        example = np.maximum.reduceat(cosines + self._not_example, self._starts)
-        words = (self._rows @ self._lexicon.row(text).T).toarray()[:, 0]
+    def near(
+        self, text: str, vector: Floats, bridged: Floats, also: Sequence[int] | Rows = ()
+    ) -> Nearness:
+        """vector: [dim] float32, of the masked text. bridged: the same, moved. also: rows to look at anyway."""
+        words = self._lexicon.cosines(text)
+        places = self._looked_at(words, vector, bridged, also)
+        counts = self._counts[places]
+        starts = np.cumsum(counts) - counts
+        rows = slice(None) if places is self._all else self._lines_of(places)
+        held = self._vectors[rows]
+        cosines = held @ vector
+        best = np.maximum.reduceat(cosines, starts)
+        shares = np.exp((cosines - np.repeat(best, counts)) / SOFTNESS)
+        soft = best + SOFTNESS * np.log(np.add.reduceat(shares, starts) / counts)
+        shown = self._is_example[rows]
+        example = np.maximum.reduceat(np.where(shown, cosines, np.float32(-9)), starts)
+        moved = held[np.stack([starts, starts + 1])] @ bridged
         return Nearness(
-            name=cosines[self._starts],
-            description=cosines[self._starts + 1],
-            example=np.where(self._has_example, example, best),
+            places=places,
+            name=cosines[starts],
+            description=cosines[starts + 1],
+            example=np.where(example > -9, example, best),
             best=best,
             soft=soft.astype(np.float32),
-            words=words,
+            words=words[places],
+            bridged=moved.mean(0),
         )
+
+    def _looked_at(
+        self, words: Floats, vector: Floats, bridged: Floats, also: Sequence[int] | Rows
+    ) -> Rows:
+        if len(self.capabilities) <= SMALL:
+            return self._all
+        by_words = np.argpartition(-words, NEAR_WORDS)[:NEAR_WORDS]
+        near = [self._owners[self._nearest.rows(v, NEAR_LINES)] for v in (vector, bridged)]
+        return np.unique(np.concatenate([*near, by_words, np.asarray(also, np.int64)]))
+
+    def _lines_of(self, places: Rows) -> Rows:
+        """Rows of every line of some capabilities, one capability after another."""
+        counts = self._counts[places]
+        first = np.repeat(self._starts[places] - (np.cumsum(counts) - counts), counts)
+        made: Rows = first + np.arange(int(counts.sum()))
+        return made

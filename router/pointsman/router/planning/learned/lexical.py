@@ -43,10 +43,21 @@ class Lexicon:
         )
         self.rows = self._sparse(split)
         """[texts, grams] float32, rows of unit length."""
+        self._count = len(split)
+        columns = self.rows.tocsc()
+        self._ends = np.asarray(columns.indptr, np.int64)
+        self._rows = np.asarray(columns.indices, np.int64)
+        self._held = np.asarray(columns.data, np.float32)
 
-    def row(self, text: str) -> csr_matrix:
-        """[1, grams] float32 of another text; grams that the texts did not have are left out."""
-        return self._sparse([Counter(self._cut(text))])
+    def cosines(self, text: str) -> NDArray[np.float32]:
+        """Of another text and every text, [texts] float32; grams that the texts did not have do not count."""
+        row = self._sparse([Counter(self._cut(text))])
+        ends, rows, held = self._ends, self._rows, self._held
+        made = np.zeros(self._count, np.float32)
+        for gram, weight in zip(row.indices.tolist(), row.data.tolist(), strict=True):
+            at = slice(ends[gram], ends[gram + 1])
+            made[rows[at]] += held[at] * weight
+        return made
 
     def _sparse(self, split: Sequence[Counter[str]]) -> csr_matrix:
         values: list[NDArray[np.float32]] = []

@@ -101,6 +101,20 @@ class PlanMemory:
         wordy, wide = (np.diag(np.linalg.inv(k)).astype(np.float32) for k in ridged)
         return wordy, wide
 
+    @cached_property
+    def usual(self) -> float:
+        """The likeness to the nearest other past request that nineteen of twenty past requests reach.
+
+        A conformal threshold: a further request of the same kind reaches it as often (Vovk, Gammerman and
+        Shafer 2005). Of fewer than twenty, that of the least alike.
+        """
+        cosines = self._vectors @ self._vectors.T
+        shared = (self._lexicon.rows @ self._lexicon.rows.T).toarray()
+        alike = (cosines + WORDS * shared) / (1 + WORDS)
+        np.fill_diagonal(alike, -1)
+        nearest = np.sort(alike.max(1))
+        return float(nearest[max(0, (len(nearest) + 1) // 20 - 1)])
+
     def votes(
         self, text: str, vector: NDArray[np.float32], *, left_out: int | None = None
     ) -> Votes:
@@ -108,7 +122,7 @@ class PlanMemory:
         if not self.past:
             return _SILENT
         cosines = self._vectors @ vector
-        shared = (self._lexicon.rows @ self._lexicon.row(text).T).toarray()[:, 0]
+        shared = self._lexicon.cosines(text)
         if left_out is None:
             ridge = (shared + np.exp(SHARPNESS * (cosines - 1))) @ self._fitted[0]
             wide = np.exp(WIDE_SHARPNESS * (cosines - 1)) @ self._fitted[1]
@@ -118,7 +132,7 @@ class PlanMemory:
                 own - a[left_out] / g[left_out]
                 for a, g in zip(self._fitted, self._leverages, strict=True)
             )
-        mixed = (cosines + WORDS * shared) / (1 + WORDS)
+        mixed: Floats = ((cosines + WORDS * shared) / (1 + WORDS)).astype(np.float32)
         if left_out is not None:
             cosines, mixed = cosines.copy(), mixed.copy()
             cosines[left_out] = mixed[left_out] = -np.inf
@@ -155,6 +169,28 @@ class PlanMemory:
         if votes.left_out is not None:
             both -= np.outer(used[votes.left_out], used[votes.left_out])
         return both
+
+    def company(self, ridge: Floats, votes: Votes) -> Floats:
+        """How likely each name is beside the ones that `ridge` [names] votes for, [names].
+
+        The sum of ridge(u) P(t | u) over u, with the shares of past plans for P, the left-out one not counted.
+        """
+        made: Floats = ridge @ self._follows
+        if votes.left_out is not None:
+            own = np.flatnonzero(self.used[votes.left_out])
+            counts = self._counts[own, None]
+            less = (self._follows[own] * (counts + 2) - self.used[votes.left_out]) / (counts + 1)
+            less[np.arange(len(own)), own] = 0
+            made += ridge[own] @ (less - self._follows[own])
+        return made
+
+    @cached_property
+    def _follows(self) -> Floats:
+        """[names, names]: the share of the past plans with one name that have the other, of two plans more."""
+        shares = (self.used.T @ self.used) / (self._counts[:, None] + 2)
+        made: Floats = shares.astype(np.float32)
+        np.fill_diagonal(made, 0)
+        return made
 
     def linked(self, source: str, target: str, votes: Votes) -> tuple[float, float]:
         """Past plans that hand `source` on to `target`: how many, and the share of the near ones."""

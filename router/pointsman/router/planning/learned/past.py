@@ -15,19 +15,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pointsman.router.errors import BadExample, PlanError
-from pointsman.router.plan import Plan, parse_plan
+from pointsman.router.plan import Plan, Ref, parse_plan
 
 
 @dataclass(frozen=True, slots=True)
 class PastPlan:
     """A request and what served it. capabilities: names, each once, in the plan's order.
 
-    links: (source, target) names: the target reads the source's result or waits for it.
+    links: (source, target) names: the target reads the source's result or waits for it. hands: what is read:
+    (source, target, parameter of the target, path into the source's result).
     """
 
     request: str
     capabilities: tuple[str, ...]
     links: tuple[tuple[str, str], ...] = ()
+    hands: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
 
     @classmethod
     def of(cls, request: str, plan: Plan) -> "PastPlan":
@@ -37,6 +39,12 @@ class PastPlan:
             request,
             tuple(dict.fromkeys(named.values())),
             tuple(dict.fromkeys((a, b) for a, b in pairs if a != b)),
+            tuple(
+                (named[value.task], t.capability, parameter, value.path)
+                for t in plan.tasks
+                for parameter, value in t.arguments.items()
+                if isinstance(value, Ref) and value.task in named
+            ),
         )
 
 

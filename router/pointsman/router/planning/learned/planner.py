@@ -4,6 +4,7 @@ planner = LearnedPlanner(encoder, memory=read_past(Path("plans.jsonl")))
 proposal = await planner.plan(request, catalog)
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from pointsman.router.errors import EmptyRequest, PlanError, RequestTooLong
 from pointsman.router.plan import Plan, Ref, Task, TaskId, sinks, validate, widen
 from pointsman.router.planning.arguments.filling import fill
 from pointsman.router.planning.base import Considered, Embedder, Proposal, Refusal, Request
+from pointsman.router.planning.cues import built_in
 from pointsman.router.planning.learned.chooser import SHIPPED, Choice, SetChooser, Weights
 from pointsman.router.planning.learned.heads import LinkHeads, load
 from pointsman.router.planning.learned.linking import Link, links
@@ -43,6 +45,9 @@ class _Question:
 class LearnedPlanner:
     """Plans over any catalog. memory: past plans of this catalog; more of them make it better.
 
+    The confidence is the probability of exactly this set of capabilities. strict: what is unlike the past
+    requests is left to others, and what needs our own capabilities, which are read by more than descriptions.
+
     Raises RequestError for requests that cannot be read; all else is a plan or a refusal.
     """
 
@@ -54,6 +59,7 @@ class LearnedPlanner:
         *,
         weights: Weights | None = None,
         memory: Sequence[PastPlan] = (),
+        strict: bool = False,
     ) -> None:
         held = load(SHIPPED) if weights is None else weights
         self._embedder = embedder
@@ -61,6 +67,7 @@ class LearnedPlanner:
         self._heads = LinkHeads.of(held)
         self._earliness: NDArray[np.float32] = held["earliness"]
         self.memory = tuple(memory)
+        self._strict = strict
 
     async def warm(self, catalog: Catalog) -> None:
         """Embeds the catalog and the memory, so that the first request does not wait for it."""
@@ -79,13 +86,25 @@ class LearnedPlanner:
         )
         if not choice.chosen:
             return Proposal(Refusal("there is nothing in the catalog"), 0.0, considered)
+        why = await self._left_to_others(choice, catalog) if self._strict else None
+        if why is not None:
+            return Proposal(Refusal(why), 0.0, considered)
         outcome = await self._filled(request, choice, found)
         if isinstance(outcome, Plan):
             try:
                 validate(outcome, catalog)
             except PlanError as error:
                 outcome = Refusal(f"I could not put together how to do this ({error})")
-        return Proposal(outcome, choice.expected, considered)
+        return Proposal(outcome, choice.sure, considered)
+
+    async def _left_to_others(self, choice: Choice, catalog: Catalog) -> str | None:
+        """Why a strict planner makes no plan, if it makes none."""
+        reader = await self._chooser.reader(catalog, self.memory)
+        alike = choice.votes.alike if choice.votes is not None else 0.0
+        if not self.memory or alike < reader.memory.usual:
+            return "it is unlike the requests that I was shown plans for"
+        own = next((c.capability for c in choice.chosen if built_in(c.capability.name)), None)
+        return f"the embedded planner knows more of {own.name}" if own is not None else None
 
     async def outline(self, text: str, catalog: Catalog) -> tuple[Choice, list[Link]]:
         """What is needed and what hands on to what, before arguments are filled."""
@@ -114,10 +133,13 @@ class LearnedPlanner:
                 request.text, capability, {}, now=request.now, embedder=self._embedder
             )
             arguments = dict(filled.arguments)
-            given = handed_on(sources, capability, arguments)
-            arguments |= {p: Ref(ids[s.name]) for p, s in given.items()}
-            after = tuple(ids[s.name] for s in sources if s not in given.values())
-            missing = [n for n in filled.missing if n not in given]
+            read = as_before(self.memory, sources, capability, arguments)
+            given = handed_on(sources, capability, {**arguments, **read})
+            read |= {p: (s.name, ()) for p, s in given.items()}
+            arguments |= {p: Ref(ids[name], path) for p, (name, path) in read.items()}
+            handing = {name for name, _ in read.values()}
+            after = tuple(ids[s.name] for s in sources if s.name not in handing)
+            missing = [n for n in filled.missing if n not in read]
             asked += [_Question(capability, name) for name in missing]
             tasks.append(_task(ids[capability.name], capability, arguments, after))
         if asked:
@@ -127,13 +149,33 @@ class LearnedPlanner:
                 tuple(c.title or c.name for c in ordered),
                 str(asked[0]),
             )
-        return Plan(tuple(tasks), sinks(tasks), "embedded", round(choice.expected, 3))
+        return Plan(tuple(tasks), sinks(tasks), "embedded", round(choice.sure, 3))
 
 
 def _task(
     id: TaskId, capability: Capability, arguments: Mapping[str, Any], after: tuple[TaskId, ...]
 ) -> Task:
     return Task(id, capability.name, arguments, after, title=capability.title or capability.name)
+
+
+def as_before(
+    past: Sequence[PastPlan],
+    sources: Sequence[Capability],
+    target: Capability,
+    said: Mapping[str, Any],
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What past plans had the target read of the sources: parameter to (source, path), the most frequent.
+
+    A parameter that the request says keeps what it says.
+    """
+    names = {s.name for s in sources}
+    seen: dict[str, Counter[tuple[str, tuple[str, ...]]]] = {}
+    for plan in past if names else ():
+        for source, reader, parameter, path in plan.hands:
+            if reader == target.name and source in names and parameter not in said:
+                seen.setdefault(parameter, Counter())[source, path] += 1
+    known = {p: counts.most_common(1)[0][0] for p, counts in seen.items()}
+    return {p: found for p, found in known.items() if p in target.properties}
 
 
 def handed_on(

@@ -1,16 +1,18 @@
 """Situations to train on: a catalog, a memory of some of its past plans, and requests that are not in it.
 
 Plans of the memory are asked about as if each had not been there (see memory.py); others as they are. With
-capabilities taken away, nothing in the memory uses them, so the heads learn to serve what is new.
+capabilities taken away, nothing in the memory uses them, so the heads learn to serve what is new. The bridge must
+not have learned from what is asked, else the heads trust it too much.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.router.planning.base import Vectors
+from pointsman.router.planning.learned.bridge import Bridge
 from pointsman.router.planning.learned.features import Reader
 from pointsman.router.planning.learned.index import CapabilityIndex
 from pointsman.router.planning.learned.linking import pair_features
@@ -48,13 +50,19 @@ class Material:
     vectors: Vectors
     earliness: Floats | None = None
 
+    def without(self, names: Collection[str]) -> "Material":
+        """The same plans over a catalog that has not the named capabilities."""
+        return replace(self, index=self.index.without(names))
+
     def memory(self, rows: Sequence[int]) -> PlanMemory:
         return PlanMemory([self.plans[r] for r in rows], self.vectors[list(rows)])
 
 
-def within(material: Material, rows: Sequence[int], asked: Sequence[int] | None = None) -> Lessons:
+def within(
+    material: Material, rows: Sequence[int], bridge: Bridge, asked: Sequence[int] | None = None
+) -> Lessons:
     """Every plan of the memory (or the `asked` of them) as a question that does not see itself."""
-    reader = Reader(material.index, material.memory(rows))
+    reader = Reader(material.index, material.memory(rows), bridge)
     made = Lessons.none()
     wanted = set(rows if asked is None else asked)
     for place, row in enumerate(rows):
@@ -63,9 +71,11 @@ def within(material: Material, rows: Sequence[int], asked: Sequence[int] | None 
     return made
 
 
-def beside(material: Material, rows: Sequence[int], asked: Sequence[int]) -> Lessons:
+def beside(
+    material: Material, rows: Sequence[int], asked: Sequence[int], bridge: Bridge
+) -> Lessons:
     """Questions over a memory that they are not in."""
-    reader = Reader(material.index, material.memory(rows))
+    reader = Reader(material.index, material.memory(rows), bridge)
     made = Lessons.none()
     for row in asked:
         _ask(material, reader, row, None, made)

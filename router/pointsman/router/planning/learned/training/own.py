@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pointsman.router.catalog import Capability
 from pointsman.router.errors import UnfitExamples
 from pointsman.router.planning.base import Embedder
+from pointsman.router.planning.learned.bridge import Bridge
 from pointsman.router.planning.learned.chooser import SHIPPED, Weights
 from pointsman.router.planning.learned.heads import SetHeads, joined, load
 from pointsman.router.planning.learned.past import PastPlan
@@ -65,7 +66,7 @@ async def fit_own(
         raise UnfitExamples(len(past))
     held = dict(load(SHIPPED) if weights is None else weights)
     known = await material(Source(tuple(capabilities), fitting), embedder)
-    lessons = within(known, list(range(len(fitting))))
+    lessons = within(known, list(range(len(fitting))), Bridge.of(held))
     before = score(lessons.sets, held)
     left_out = len(past) - len(fitting)
     if len(fitting) < FEWEST:

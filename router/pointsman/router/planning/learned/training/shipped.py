@@ -18,27 +18,33 @@ from pointsman.router.planning.base import Embedder, Vectors
 from pointsman.router.planning.learned.chooser import SHIPPED
 from pointsman.router.planning.learned.heads import joined, save
 from pointsman.router.planning.learned.index import CapabilityIndex, lines
+from pointsman.router.planning.learned.past import PastPlan
+from pointsman.router.planning.learned.training.bridging import fit_bridge
 from pointsman.router.planning.learned.training.episodes import (
     Lessons,
     Material,
     beside,
     within,
 )
-from pointsman.router.planning.learned.training.fitting import Recipe, fit_sets
+from pointsman.router.planning.learned.training.fitting import CAREFUL, fit_sets
 from pointsman.router.planning.learned.training.links import fit_earliness, fit_links
 from pointsman.router.planning.learned.training.sources import (
     Source,
     metatool_single,
     ultratool,
-    without,
 )
 from pointsman.router.planning.retrieval import masked
 
 Floats = NDArray[np.float32]
 SIZES = (0, 20, 50, 200, 1_000)
 """Past plans in the memories of the small episodes."""
-ASKED = 400
-"""Questions of an episode."""
+ASKED = 300
+SINGLE = 80
+"""Questions of an episode, of requests for several capabilities and for one: most requests need several."""
+FOLDS = 3
+"""Times a fifth of the capabilities is taken away."""
+SINGLES = 3_000
+"""Queries of MetaTool that are learned from."""
 
 
 async def material(source: Source, embedder: Embedder) -> Material:
@@ -58,45 +64,58 @@ def earliness_of(index: CapabilityIndex, source: Source) -> Floats:
     return fit_earliness([(described(a), described(b)) for p in source.plans for a, b in p.links])
 
 
-def episodes(made: Material, random: np.random.Generator, *, sizes: Sequence[int]) -> Lessons:
-    """Small memories of each size, and all of the catalog's plans with a fifth of it taken away."""
+def episodes(
+    made: Material, beside_it: Material, random: np.random.Generator, *, seed: int, count: int
+) -> Lessons:
+    """Memories of every size, of `made`, asked for capabilities that the bridge has not seen.
+
+    beside_it: another catalog, that the bridge has learned from too. count: questions of an episode.
+    """
     lessons = Lessons.none()
     everything = np.arange(len(made.plans))
-    for size in sizes:
-        order = random.permutation(everything)
-        lessons.add(beside(made, order[:size].tolist(), order[size : size + ASKED].tolist()))
-    for _ in range(2):
-        lessons.add(removed(made, random, ASKED))
+    for fold in range(FOLDS):
+        gone = fifth(made.plans, random)
+        rows = rows_without(made, gone)
+        others = random.permutation(np.setdiff1d(everything, rows))
+        learned = [(made, rows), (beside_it, range(len(beside_it.plans)))]
+        bridge = fit_bridge(learned, seed=10 * seed + fold)
+        for size in SIZES:
+            memory = random.permutation(everything)[:size]
+            asked = others[~np.isin(others, memory)][:count]
+            lessons.add(beside(made, memory.tolist(), asked.tolist(), bridge))
+        lessons.add(beside(made, rows, others[:count].tolist(), bridge))
+        asked = random.permutation(others)[:count]
+        lessons.add(within(made, everything.tolist(), bridge, asked.tolist()))
     return lessons
 
 
-def removed(made: Material, random: np.random.Generator, asked: int) -> Lessons:
-    """A fifth of the capabilities has no past use; asked: half with such a one, half without."""
-    names = sorted({c for p in made.plans for c in p.capabilities})
-    gone = frozenset(random.choice(names, len(names) // 5, replace=False).tolist())
-    kept = {id(p) for p in without(made.plans, gone)}
-    rows = [r for r, p in enumerate(made.plans) if id(p) in kept]
-    others = [r for r, p in enumerate(made.plans) if id(p) not in kept]
-    lessons = beside(made, rows, random.permutation(others)[:asked].tolist())
-    lessons.add(within(made, rows, random.permutation(rows)[:asked].tolist()))
-    return lessons
+def fifth(plans: Sequence[PastPlan], random: np.random.Generator) -> frozenset[str]:
+    """The names of a fifth of the capabilities that plans use."""
+    names = sorted({c for p in plans for c in p.capabilities})
+    return frozenset(random.choice(names, len(names) // 5, replace=False).tolist())
+
+
+def rows_without(made: Material, gone: frozenset[str]) -> list[int]:
+    """Rows of the plans that use none of the named capabilities."""
+    return [r for r, p in enumerate(made.plans) if not gone.intersection(p.capabilities)]
 
 
 async def train(data: Path, embedder: Embedder, *, seed: int) -> dict[str, Floats]:
     random = np.random.default_rng(seed)
     chains = await material(ultratool(data / "ultratool"), embedder)
-    lessons = episodes(chains, random, sizes=SIZES)
-    everything = list(range(len(chains.plans)))
-    lessons.add(within(chains, everything, random.permutation(everything)[:1_500].tolist()))
-    singles = metatool_single(data / "metatool")
-    rows = random.permutation(len(singles.plans))[:3_000]
-    some = Source(singles.capabilities, tuple(singles.plans[r] for r in rows))
-    lessons.add(episodes(await material(some, embedder), random, sizes=SIZES))
+    every = metatool_single(data / "metatool")
+    rows = random.permutation(len(every.plans))[:SINGLES]
+    some = Source(every.capabilities, tuple(every.plans[r] for r in rows))
+    singles = await material(some, embedder)
+    lessons = episodes(chains, singles, random, seed=seed, count=ASKED)
+    lessons.add(episodes(singles, chains, random, seed=seed, count=SINGLE))
+    both = [(m, range(len(m.plans))) for m in (chains, singles)]
     assert chains.earliness is not None
     return joined(
         [
-            fit_sets(lessons.sets, seed=seed, heads=2, recipe=Recipe(epochs=15)),
+            fit_sets(lessons.sets, seed=seed, heads=2, recipe=CAREFUL),
             fit_links(np.concatenate(lessons.pairs), np.concatenate(lessons.linked), seed=seed),
+            fit_bridge(both, seed=seed).arrays(),
             {"earliness": chains.earliness},
         ]
     )
@@ -135,6 +154,8 @@ class Kept:
         new = [t for t in dict.fromkeys(texts) if t not in self._vectors]
         if new:
             self._vectors.update(zip(new, await self._embedder.embed(new), strict=True))
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
         return np.stack([self._vectors[t] for t in texts])
 
 

@@ -71,6 +71,24 @@ def every_operation(data: Path) -> list[Capability]:
     return made
 
 
+def tmdb(data: Path) -> Source:
+    """RestBench (Song et al. 2023, arXiv 2306.06624): a hundred requests and the operations of TMDB that serve each."""
+    document = _unpacked(data / "restbench" / "tmdb_oas.json.gz")
+    rows = json.loads((data / "restbench" / "tmdb.json").read_text(encoding="utf-8"))
+    capabilities = operations(document, "tmdb")
+    plans = (
+        PastPlan(row["query"].strip(), tuple(dict.fromkeys(map(_of_path, row["solution"]))))
+        for row in rows
+    )
+    return Source(tuple(capabilities), tuple(plans))
+
+
+def _of_path(written: str) -> str:
+    """ "GET /movie/{movie_id}/credits" -> "tmdb.movie_credits", as foreign_catalog names it."""
+    parts = written.split()[-1].split("/")
+    return "tmdb." + capability_name("_".join(p for p in parts if p and "{" not in p))
+
+
 def _unpacked(path: Path) -> dict[str, Any]:
     with gzip.open(path, "rt", encoding="utf-8") as text:
         found: dict[str, Any] = json.load(text)

@@ -53,7 +53,7 @@ class WordsIn(BaseModel):
 class ApiIn(AuthIn):
     """url: of the server, in place of the one in the description. allow: "host:port" that may be called although not
     public. pages: how many are laid together. check: what an answer that is not as described leads to.
-    keep: answers are cut to so many kilobytes. connections: to the server, at a time.
+    connections: to the server, at a time.
     """
 
     openapi: str

@@ -45,8 +45,8 @@ COST_SPAN, LATENCY_SPAN = math.log1p(1_000_000 / COST_SCALE), math.log1p(100 / L
 class Expected(NamedTuple):
     """What is expected of one expert for one task. trouble: why it is not healthy, or "".
 
-    most: micro-dollars that a call may cost: what the card says, or the dearest call so far. tail: seconds,
-    queue included, that hardly a call takes when nothing is wrong.
+    most: micro-dollars that a call may cost: what the card says, or the dearest call so far. variance: of the
+    seconds of a call.
     """
 
     expert: str
@@ -56,7 +56,12 @@ class Expected(NamedTuple):
     trouble: str
     note: str = ""
     most: int = 0
-    tail: float = 0.0
+    variance: float = 0.0
+
+    @property
+    def tail(self) -> float:
+        """Seconds, queue included, that hardly a call takes when nothing is wrong."""
+        return self.latency + TAIL * math.sqrt(max(0.0, self.variance))
 
     @property
     def healthy(self) -> bool:
@@ -71,10 +76,11 @@ class Expected(NamedTuple):
         """Higher is better. The term that is preferred in whole steps, the utility within a step."""
         if isinstance(prefer, float | int):
             return self._between(prefer)
-        within = 0.5 + self.utility / (1 + abs(self.utility)) / 2
+        utility = self.utility
+        if prefer == "balanced":
+            return utility
+        within = 0.5 + utility / (1 + abs(utility)) / 2
         match prefer:
-            case "balanced":
-                return self.utility
             case "quality":
                 return round(self.quality * 100) + within
             case "cost":
@@ -175,7 +181,7 @@ def expect(
         latency=seconds + waiting,
         trouble=trouble,
         note=note,
-        tail=waiting + seconds + TAIL * math.sqrt(max(0.0, squares - seconds * seconds)),
+        variance=squares - seconds * seconds,
         most=max(prior.cost, math.ceil(seen.dearest)),
     )
 
@@ -186,19 +192,14 @@ def _shrunk(prior: float, mean: float, count: float) -> float:
 
 def _ranked(expected: Sequence[Expected], prefer: Prefer | float) -> list[Expected]:
     """Healthy before not, good enough before not, then by score; ties by name."""
-    floor = {
-        healthy: GOOD_ENOUGH * max((e.quality for e in expected if e.healthy is healthy), default=0)
-        for healthy in (True, False)
-    }
-    return sorted(
-        expected,
-        key=lambda e: (
-            not e.healthy,
-            e.quality < floor[e.healthy],
-            -e.score(prefer),
-            e.expert,
-        ),
-    )
+    sound = [e for e in expected if not e.trouble]
+    floor = GOOD_ENOUGH * max((e.quality for e in sound), default=0)
+    ranked = sorted(sound, key=lambda e: (e.quality < floor, -e.score(prefer), e.expert))
+    if len(sound) < len(expected):
+        rest = [e for e in expected if e.trouble]
+        least = GOOD_ENOUGH * max(e.quality for e in rest)
+        ranked += sorted(rest, key=lambda e: (e.quality < least, -e.score(prefer), e.expert))
+    return ranked
 
 
 def _patience(ranked: Sequence[Expected], excluded: set[str]) -> float | None:

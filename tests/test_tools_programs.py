@@ -1,6 +1,5 @@
 """Programs and functions of this machine, each call in a process that is held to its limits."""
 
-import asyncio
 import json
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from actors import until
 from expert_calls import FILES
 
 from pointsman.experts.base import Call, Done
@@ -220,9 +220,11 @@ async def test_a_process_inherits_nothing(
 async def test_what_it_started_is_gone_with_it(expert: ProgramsExpert) -> None:
     child = (await asked(expert, "leave_a_child")).value
     assert isinstance(child, int)
-    async with asyncio.timeout(10):  # a signal takes effect when its process is next looked at
-        while state_of(child) not in ("", "Z", "X"):
-            await asyncio.sleep(0.02)
+
+    async def gone() -> bool:
+        return state_of(child) in ("", "Z", "X")
+
+    assert await until(gone)  # a signal takes effect when its process is next looked at
 
 
 def state_of(pid: int) -> str:

@@ -268,9 +268,9 @@ def test_few_axes_find_the_nearest_of_many() -> None:
     index = Nearest(vectors)
     for query in vectors[:20]:
         right = set(np.argsort(-(vectors @ query))[:10].tolist())
-        assert len(right & set(index.rows(query, 10).tolist())) >= 9
+        assert len(right & set(index.rows(query[None], 10)[0].tolist())) >= 9
     few = Nearest(vectors[:50])
-    assert set(few.rows(vectors[3], 5).tolist()) == set(
+    assert set(few.rows(vectors[3:4], 5)[0].tolist()) == set(
         np.argsort(-(vectors[:50] @ vectors[3]))[:5].tolist()
     )
 

@@ -31,15 +31,21 @@ class Nearest:
             self._axes = np.ascontiguousarray(axes[:, -AXES:])
             self._short = vectors @ self._axes
 
-    def rows(self, query: Floats, count: int) -> Rows:
-        """Rows of the `count` nearest to query [dim], in no order."""
+    def rows(self, queries: Floats, count: int) -> Rows:
+        """Rows of the `count` nearest to each query, [queries, dim] -> [queries, count], in no order.
+
+        All queries at once: reading the vectors takes longer than multiplying them.
+        """
         if self._axes is None:
-            every: Floats = self._vectors @ query
-            return _greatest(every, count)
-        along: Floats = (self._short @ (query @ self._axes)).astype(np.float32)
-        near = _greatest(along, WIDER * count)
-        full: Floats = self._vectors[near] @ query
-        return near[_greatest(full, count)]
+            whole: Floats = queries @ self._vectors.T
+            return np.stack([_greatest(one, count) for one in whole])
+        along: Floats = ((queries @ self._axes) @ self._short.T).astype(np.float32)
+        made: list[Rows] = []
+        for query, one in zip(queries, along, strict=True):
+            near = _greatest(one, WIDER * count)
+            full: Floats = self._vectors[near] @ query
+            made.append(near[_greatest(full, count)])
+        return np.stack(made)
 
 
 def _greatest(values: Floats, count: int) -> Rows:

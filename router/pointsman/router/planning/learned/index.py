@@ -141,8 +141,10 @@ class CapabilityIndex:
         if len(self.capabilities) <= SMALL:
             return self._all
         by_words = np.argpartition(-words, NEAR_WORDS)[:NEAR_WORDS]
-        near = [self._owners[self._nearest.rows(v, NEAR_LINES)] for v in (vector, bridged)]
-        return np.unique(np.concatenate([*near, by_words, np.asarray(also, np.int64)]))
+        by_meaning = self._nearest.rows(np.stack([vector, bridged]), NEAR_LINES).ravel()
+        return np.unique(
+            np.concatenate([self._owners[by_meaning], by_words, np.asarray(also, np.int64)])
+        )
 
     def _lines_of(self, places: Rows) -> Rows:
         """Rows of every line of some capabilities, one capability after another."""

@@ -162,7 +162,7 @@ def extended(
 ) -> IntentHead:
     """With more intents, and what is right today as good as untouched.
 
-    The old weights stay; the new intents' are fitted beside them. Then all new ones together are held back by one
+    The old weights stay; the new intents' are fitted beside them and every second old example. By the others, all new ones together are held back by one
     bias, the least with which at most half of `limit` of the old examples that are right go to a new one.
     old, new: vectors [n, dim] with labels; those of `old` should not be the rows that `head` was fitted on, or
     the bias is too small. Raises ValueError for a new intent that is an old one.
@@ -170,13 +170,15 @@ def extended(
     names = tuple(sorted(set(new[1])))
     if shared := set(names) & set(head.names):
         raise ValueError(f"{sorted(shared)[0]!r} is an intent already; fit the head anew")
-    vectors = np.concatenate([new[0], old[0]])
+    theirs = _places(old[1], head.names)
+    vectors = np.concatenate([new[0], old[0][::2]])
     known = head.scores(vectors)
-    places = np.concatenate([_places(new[1], names), _places(old[1], head.names) + len(names)])
+    places = np.concatenate([_places(new[1], names), theirs[::2] + len(names)])
     weights, bias = softmax_fit(vectors, places, len(names), strength=strength, fixed=known)
-    before = head.scores(old[0])
-    right = before.argmax(1) == _places(old[1], head.names)
-    lead = (old[0] @ weights + bias).max(1)[right] - before.max(1)[right]
+    rest = old[0][1::2]
+    before = head.scores(rest)
+    right = before.argmax(1) == theirs[1::2]
+    lead = (rest @ weights + bias).max(1)[right] - before.max(1)[right]
     held = max(0.0, float(np.quantile(lead, 1 - limit / 2))) if len(lead) else 0.0
     centroids = _centroids(new[0], _places(new[1], names), len(names))
     return replace(

@@ -162,8 +162,9 @@ def extended(
 ) -> IntentHead:
     """With more intents, and what is right today as good as untouched.
 
-    The old weights stay; the new intents' are fitted beside them and every second old example. By the others, all new ones together are held back by one
-    bias, the least with which at most half of `limit` of the old examples that are right go to a new one.
+    The old weights stay; the new intents' are fitted beside them and every second old example. By the others, all
+    new ones together are held back by one bias, the least with which at most half of `limit` of those that are right
+    go to a new one.
     old, new: vectors [n, dim] with labels; those of `old` should not be the rows that `head` was fitted on, or
     the bias is too small. Raises ValueError for a new intent that is an old one.
     """

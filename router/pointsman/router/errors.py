@@ -15,7 +15,7 @@ PointsmanError
 │   ├── IllTypedArgument, ItemOutsideLoop, LoopTooLong, UnknownAnswer
 │   └── BadActionPlan, OutsideWorkflow
 ├── RouterError           what the router is given to choose by cannot be used
-│   ├── BadRouterModel, BadGolden, RoutesChanged
+│   ├── BadRouterModel, BadGolden, RoutesChanged, IndexDamaged, IndexInUse, BadEntry
 ├── CatalogError          a capability's description breaks a rule
 │   ├── BadCapability, DuplicateCapability
 ├── ExpertError           an expert did not do its task
@@ -307,6 +307,33 @@ class RoutesChanged(RouterError):
             f"{flips} of {right} requests that were routed right would be routed wrong ({share:.1%}, the "
             f"limit is {limit:.1%}), most of them in {worst!r}; pin it to the old version, or mend the change"
         )
+
+
+class IndexDamaged(RouterError):
+    """Files of the index of capabilities are not what was written; build it again from the catalog."""
+
+    code = "router.index-damaged"
+
+    def __init__(self, folder: str, why: str) -> None:
+        self.folder, self.why = folder, why
+        super().__init__(f"the index in {folder!r} is damaged ({why}); build it again")
+
+
+class IndexInUse(RouterError):
+    code = "router.index-in-use"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        super().__init__(f"the index in {folder!r} is open in another process; close it there first")
+
+
+class BadEntry(RouterError):
+    code = "router.bad-entry"
+    fault: ClassVar[Fault] = "caller"
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"{name!r} cannot be put into the index: {why}")
 
 
 class CatalogError(PointsmanError):

@@ -1,0 +1,104 @@
+"""What came since the frozen part was made: in memory, compared one by one."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.router.search.columns import Growing
+from pointsman.router.search.entries import Filter, Traits
+from pointsman.router.search.part import Allowed, Mask
+from pointsman.router.search.profiles import Profiles
+from pointsman.router.search.vectors import Codes, Floats, Slots, cosines, greatest, lengths
+from pointsman.router.search.words import weights
+
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An entry as it is kept: vectors as bytes, [lines, dim] int8, and how often each word is said."""
+
+    name: str
+    codes: Codes
+    words: Mapping[str, int]
+    traits: Traits
+
+
+class Recent:
+    """Written by one thread, read by many through `Glimpse`s."""
+
+    def __init__(self, dim: int) -> None:
+        self.items: list[Item] = []
+        self._profiles = Profiles()
+        self._profile = Growing(np.zeros(0, np.int32))
+        self._codes = Growing(np.zeros((0, dim), np.int8))
+        self._lengths = Growing(np.zeros(0, np.float32))
+        self._owners = Growing(np.zeros(0, np.int64))
+        self._words: dict[str, tuple[Growing[np.int32], Growing[np.float32]]] = {}
+
+    def append(self, item: Item) -> int:
+        """Its slot. It is seen by glimpses that are taken afterwards."""
+        slot = len(self.items)
+        self._profile.extend(np.array([self._profiles.number(item.traits)], np.int32))
+        self._codes.extend(item.codes)
+        self._lengths.extend(lengths(item.codes))
+        self._owners.extend(np.full(len(item.codes), slot, np.int64))
+        for term, weight in weights(item.words).items():
+            docs, each = self._words.setdefault(
+                term, (Growing(np.zeros(0, np.int32)), Growing(np.zeros(0, np.float32)))
+            )
+            # the weight first: whoever sees the slot finds its weight
+            each.extend(np.array([weight], np.float32))
+            docs.extend(np.array([slot], np.int32))
+        self.items.append(item)
+        return slot
+
+    def glimpse(self) -> "Glimpse":
+        return Glimpse(self, len(self.items), len(self._codes))
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """The recent part as it was at one moment: its first `size` slots and first `rows` vectors."""
+
+    recent: Recent
+    size: int
+    rows: int
+
+    def name(self, slot: int) -> str:
+        return self.recent.items[slot].name
+
+    def items(self) -> Iterator[Item]:
+        return iter(self.recent.items[: self.size])
+
+    def admitted(self, where: Filter, usable: Mask | None) -> Allowed:
+        recent = self.recent
+        good = np.zeros(len(recent._profiles), np.bool_)
+        numbers = recent._profiles.admitted(where)
+        good[numbers[numbers < len(good)]] = True
+        mask: Mask = good[recent._profile.first(self.size)]
+        if usable is not None:
+            mask = mask & usable
+        return Allowed(mask, np.flatnonzero(mask), float(mask.mean()) if self.size else 0.0)
+
+    def nearest(self, query: Codes, count: int, allowed: Allowed) -> tuple[Slots, Floats]:
+        owners = self.recent._owners.first(self.rows)
+        near = cosines(
+            query, self.recent._codes.first(self.rows), self.recent._lengths.first(self.rows)
+        )
+        rows = np.flatnonzero(allowed.of(owners))
+        best = np.full(self.size, -np.inf, np.float32)
+        np.maximum.at(best, owners[rows], near[rows])
+        slots = greatest(best, min(count, len(np.unique(owners[rows]))))
+        return slots, best[slots]
+
+    def postings(self, term: str) -> tuple[Ints, Floats, float]:
+        found = self.recent._words.get(term)
+        if found is None:
+            return np.zeros(0, np.int32), np.zeros(0, np.float32), 0.0
+        docs = found[0].all()
+        docs = docs[: int(np.searchsorted(docs, self.size))]
+        each = found[1].first(len(docs))
+        return docs, each, float(each.max(initial=0.0))

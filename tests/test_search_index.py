@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pointsman.router.catalog import Effect
 from pointsman.router.errors import BadEntry, IndexDamaged, IndexInUse
 from pointsman.router.search import EVERYTHING, CapabilityIndex, Entry, Filter, Traits
-from pointsman.router.search.fusion import FLAT, WORDS
+from pointsman.router.search.fusion import WORDS
 from pointsman.router.search.vectors import coded
-from pointsman.router.search.words import LENGTH, MEAN_LENGTH, SATURATION, terms
+from pointsman.router.search.words import LENGTH, MEAN_LENGTH, SATURATION, rarity, terms
 
 DIM = 24
 SPOKEN = "list create delete user invoice weather forecast movie refund ticket".split()
@@ -42,7 +42,7 @@ def entry(name: str, seed: int, words: Sequence[str] = (), traits: Traits = EVER
 def scored(
     entries: dict[str, Entry], sick: set[str], query: np.ndarray, text: str, where: Filter
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Of all that may be found: the cosine of the nearest line, and BM25 where a word is shared."""
+    """Of all that may be found: the cosine of the nearest line, and BM25."""
     said = {name: terms(e.text) for name, e in entries.items()}
     having = Counter(t for words in said.values() for t in words)
     asked = coded(query[None])[0].astype(np.float64)
@@ -62,13 +62,8 @@ def scored(
             for t in terms(text)
             if t in words
         )  # fmt: skip
-        if score:
-            worded[name] = score
+        worded[name] = score
     return meaning, worded
-
-
-def tied(scores: dict[str, float]) -> bool:
-    return len({round(s, 5) for s in scores.values()}) < len(scores)
 
 
 def assert_is_exact(
@@ -78,19 +73,12 @@ def assert_is_exact(
     meaning, worded = scored(entries, sick, query, text, where)
     found = index.search(query, text, len(entries) + 1, where)
     assert {f.name for f in found} == meaning.keys()
-    assert {f.name for f in found if f.words is not None} == worded.keys()
     for f in found:
         assert f.meaning == pytest.approx(meaning[f.name], abs=1e-6)
-        assert f.words is None or f.words == pytest.approx(worded[f.name], rel=1e-6)
-    ranks = {n: i for i, n in enumerate(sorted(meaning, key=lambda n: -meaning[n]), 1)}
-    by_words = sorted((f for f in found if f.words is not None), key=lambda f: -(f.words or 0))
-    said = {f.name: i for i, f in enumerate(by_words, 1)}
-    if not tied(meaning) and not tied(worded):
-        fits = {
-            n: 1 / (FLAT + ranks[n]) + (WORDS / (FLAT + said[n]) if n in said else 0) for n in ranks
-        }
-        assert [f.score for f in found] == pytest.approx(sorted(fits.values(), reverse=True))
-        assert all(f.score == pytest.approx(fits[f.name]) for f in found)
+        assert f.words == pytest.approx(worded[f.name], rel=1e-6)
+    rarest = rarity(1, max(1, len(entries)))
+    fits = {n: meaning[n] + WORDS * worded[n] / rarest for n in meaning}
+    assert [f.score for f in found] == pytest.approx(sorted(fits.values(), reverse=True), abs=1e-6)
 
 
 traits = st.builds(

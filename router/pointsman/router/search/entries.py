@@ -69,11 +69,11 @@ EVERYTHING = Filter(tenant=None, healthy=False)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A capability that was found. score: what hits are ordered by. meaning: the cosine of its nearest line, where
-    it was among the nearest by vector. words: its BM25 score, where it was among the first by words.
+    """A capability that was found. score: what hits are ordered by (fusion.py). meaning: the cosine of its nearest
+    line; 0 where the search had no vector. words: its BM25 score.
     """
 
     name: str
     score: float
-    meaning: float | None
-    words: float | None
+    meaning: float
+    words: float

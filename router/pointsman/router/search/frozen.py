@@ -143,20 +143,23 @@ class Frozen:
         return np.flatnonzero(allowed.mask)
 
     def _one_by_one(self, query: Codes, count: int, slots: Slots) -> tuple[Slots, Floats]:
-        """slots: ascending."""
+        best = self.meaning(query, slots)
+        some = greatest(best, count)
+        return slots[some], best[some]
+
+    def meaning(self, query: Codes, slots: Slots) -> Floats:
+        if not len(slots):
+            return np.zeros(0, np.float32)
         ends = self.ends[slots]
         begins = np.where(slots > 0, self.ends[slots - 1], 0)
         each = ends - begins
         firsts = np.cumsum(each) - each
         rows = np.repeat(begins - firsts, each) + np.arange(int(each.sum()))
-        if not len(rows):
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         whole = len(rows) == len(self.codes)
         codes = self.codes if whole else self.codes[rows]
         near = cosines(query, codes, self.lengths if whole else self.lengths[rows])
         best: Floats = np.maximum.reduceat(near, firsts)
-        some = greatest(best, count)
-        return slots[some], best[some]
+        return best
 
     def postings(self, term: str) -> tuple[Ints, Floats, float]:
         number = self.terms.number(term)

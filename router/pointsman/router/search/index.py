@@ -7,7 +7,7 @@ generation beside the searches (store.py says why a crash does no harm).
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,9 @@ from pointsman.router.search.live import (
     mark_record,
     put_record,
 )
-from pointsman.router.search.part import Allowed, Part
 from pointsman.router.search.store import Folder, Log, read_log
 from pointsman.router.search.vectors import Floats, Slots, coded, greatest
-from pointsman.router.search.words import Asked, best, rarity, terms
+from pointsman.router.search.words import Asked, best, rarity, scores, terms
 from pointsman.router.search.writing import Writing
 
 RECENT_MOST = 8_192
@@ -165,77 +164,80 @@ class CapabilityIndex:
 
         text: the request's words; "": by meaning alone.
         """
-        state = self._live.state
-        halves = _Halves(state, where, max(DEPTH, k))
-        near, cosine = halves.by_meaning(vector)
-        said, score = halves.by_words(text)
-        both, total = fused(near, said)
-        meant = dict(zip(near.tolist(), cosine.tolist(), strict=True))
-        worded = dict(zip(said.tolist(), score.tolist(), strict=True))
+        one = _Search(self._live.state, vector, text, where, max(DEPTH, k))
+        places = np.union1d(one.by_meaning(), one.by_words())
+        meaning, words = one.scores(places)
+        fit = fused(meaning, words, one.texts)
         return [
-            Found(halves.name(place), fit, meant.get(place), worded.get(place))
-            for place, fit in zip(both[:k].tolist(), total[:k].tolist(), strict=True)
+            Found(one.name(place), float(fit[i]), float(meaning[i]), float(words[i]))
+            for i, place in ((int(i), int(places[i])) for i in greatest(fit, k))
         ]
 
 
-Half = tuple[Slots, Floats]
+class _Search:
+    """Places: slots of the frozen part, then those of the recent one."""
 
-
-class _Halves:
-    """One search. Places: slots of the frozen part, then those of the recent one."""
-
-    def __init__(self, state: State, where: Filter, depth: int) -> None:
+    def __init__(
+        self, state: State, vector: Vectors | None, text: str, where: Filter, depth: int
+    ) -> None:
         self._state, self._depth = state, depth
-        self._parts = [
+        self.texts = state.count
+        self._query = None if vector is None else coded(vector[None].astype(np.float32))[0]
+        self._allowed = [
             (part, part.admitted(where, usable))
             for part, usable in state.parts(healthy=where.healthy)
         ]
+        self._asked: list[list[Asked]] = [[] for _ in self._allowed]
+        for term in terms(text):
+            self._ask(term)
 
-    def by_meaning(self, vector: Vectors | None) -> Half:
-        if vector is None:
-            return _NOTHING
-        query = coded(vector[None].astype(np.float32))[0]
-        return self._merged(lambda part, allowed: part.nearest(query, self._depth, allowed))
+    def by_meaning(self) -> Slots:
+        """The nearest, best first."""
+        query = self._query
+        if query is None:
+            return np.zeros(0, np.int64)
+        return self._merged([p.nearest(query, self._depth, a) for p, a in self._allowed])
 
-    def by_words(self, text: str) -> Half:
-        asked = [self._asked(term) for term in terms(text)]
-        if not asked:
-            return _NOTHING
-        at = {part: i for i, (part, _) in enumerate(self._parts)}
+    def by_words(self) -> Slots:
+        """Those that have the words, best first."""
         return self._merged(
-            lambda part, allowed: best([a[at[part]] for a in asked], self._depth, allowed.of)
+            [
+                best(asked, self._depth, allowed.of)
+                for (_, allowed), asked in zip(self._allowed, self._asked, strict=True)
+            ]
         )
+
+    def scores(self, places: Slots) -> tuple[Floats, Floats]:
+        """Cosines and BM25 scores of some ascending places."""
+        size = self._state.frozen.size
+        cut = int(np.searchsorted(places, size))
+        halves = places[:cut], places[cut:] - size
+        meaning = [
+            np.zeros(len(slots), np.float32)
+            if self._query is None
+            else part.meaning(self._query, slots)
+            for (part, _), slots in zip(self._allowed, halves, strict=True)
+        ]
+        words = [scores(asked, slots) for asked, slots in zip(self._asked, halves, strict=True)]
+        return np.concatenate(meaning), np.concatenate(words)
 
     def name(self, place: int) -> str:
-        size = self._state.frozen.size
-        return (
-            self._state.frozen.name(place)
-            if place < size
-            else self._state.recent.name(place - size)
-        )
+        frozen, recent = self._state.frozen, self._state.recent
+        return frozen.name(place) if place < frozen.size else recent.name(place - frozen.size)
 
-    def _asked(self, term: str) -> list[Asked]:
-        """Of each part; as rare as it is in both together."""
-        found = [part.postings(term) for part, _ in self._parts]
+    def _ask(self, term: str) -> None:
+        """A word is as rare as it is in both parts together."""
+        found = [part.postings(term) for part, _ in self._allowed]
         having = sum(
             self._state.having(part, docs)
-            for (part, _), (docs, _, _) in zip(self._parts, found, strict=True)
+            for (part, _), (docs, _, _) in zip(self._allowed, found, strict=True)
         )
-        rare = rarity(having, self._state.count)
-        return [Asked(rare, docs, each, most) for docs, each, most in found]
+        rare = rarity(having, self.texts)
+        for asked, (docs, each, most) in zip(self._asked, found, strict=True):
+            asked.append(Asked(rare, docs, each, most))
 
-    def _merged(self, find: Callable[[Part, Allowed], Half]) -> Half:
-        slots: list[Slots] = []
-        scores: list[Floats] = []
-        first = 0
-        for part, allowed in self._parts:
-            found, score = find(part, allowed)
-            slots.append(found + first)
-            scores.append(score)
-            first += part.size
-        score = np.concatenate(scores)
-        order = greatest(score, self._depth)
-        return np.concatenate(slots)[order], score[order]
-
-
-_NOTHING: Half = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+    def _merged(self, halves: Sequence[tuple[Slots, Floats]]) -> Slots:
+        """The best of both parts."""
+        (frozen, one), (recent, other) = halves
+        places = np.concatenate([frozen, recent + self._state.frozen.size])
+        return places[greatest(np.concatenate([one, other]), self._depth)]

@@ -47,6 +47,10 @@ class Part(Protocol):
         """Slots of the `count` nearest by their nearest vector and its cosine, nearest first."""
         ...
 
+    def meaning(self, query: Codes, slots: Slots) -> Floats:
+        """Cosines of some ascending slots by their nearest vector."""
+        ...
+
     def postings(self, term: str) -> tuple[NDArray[np.int32], Floats, float]:
         """Slots that have a word, ascending; its weight in each; the greatest weight."""
         ...

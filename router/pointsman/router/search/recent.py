@@ -35,16 +35,16 @@ class Recent:
         self._profile = Growing(np.zeros(0, np.int32))
         self._codes = Growing(np.zeros((0, dim), np.int8))
         self._lengths = Growing(np.zeros(0, np.float32))
-        self._owners = Growing(np.zeros(0, np.int64))
+        self._starts = Growing(np.zeros(0, np.int64))
         self._words: dict[str, tuple[Growing[np.int32], Growing[np.float32]]] = {}
 
     def append(self, item: Item) -> int:
         """Its slot. It is seen by glimpses that are taken afterwards."""
         slot = len(self.items)
         self._profile.extend(np.array([self._profiles.number(item.traits)], np.int32))
+        self._starts.extend(np.array([len(self._codes)]))
         self._codes.extend(item.codes)
         self._lengths.extend(lengths(item.codes))
-        self._owners.extend(np.full(len(item.codes), slot, np.int64))
         for term, weight in weights(item.words).items():
             docs, each = self._words.setdefault(
                 term, (Growing(np.zeros(0, np.int32)), Growing(np.zeros(0, np.float32)))
@@ -84,15 +84,21 @@ class Glimpse:
         return Allowed(mask, np.flatnonzero(mask), float(mask.mean()) if self.size else 0.0)
 
     def nearest(self, query: Codes, count: int, allowed: Allowed) -> tuple[Slots, Floats]:
-        owners = self.recent._owners.first(self.rows)
-        near = cosines(
-            query, self.recent._codes.first(self.rows), self.recent._lengths.first(self.rows)
-        )
-        rows = np.flatnonzero(allowed.of(owners))
-        best = np.full(self.size, -np.inf, np.float32)
-        np.maximum.at(best, owners[rows], near[rows])
-        slots = greatest(best, min(count, len(np.unique(owners[rows]))))
-        return slots, best[slots]
+        slots = np.arange(self.size) if allowed.few is None else allowed.few
+        best = self._best(query)[slots]
+        some = greatest(best, count)
+        return slots[some], best[some]
+
+    def meaning(self, query: Codes, slots: Slots) -> Floats:
+        return self._best(query)[slots] if len(slots) else np.zeros(0, np.float32)
+
+    def _best(self, query: Codes) -> Floats:
+        """Of every slot."""
+        recent = self.recent
+        near = cosines(query, recent._codes.first(self.rows), recent._lengths.first(self.rows))
+        starts = recent._starts.first(self.size)
+        best: Floats = np.maximum.reduceat(near, starts) if self.size else near
+        return best
 
     def postings(self, term: str) -> tuple[Ints, Floats, float]:
         found = self.recent._words.get(term)

@@ -94,6 +94,15 @@ def best(asked: Sequence[Asked], count: int, admitted: Admitted) -> tuple[Slots,
     return slots[some], scores[some].astype(np.float32)
 
 
+def scores(asked: Sequence[Asked], slots: Slots) -> Floats:
+    """Of some slots."""
+    total = np.zeros(len(slots))
+    for word in asked:
+        if len(word.docs):
+            total += _looked_up(word, slots)
+    return total.astype(np.float32)
+
+
 def _nth(scores: NDArray[np.float64], count: int) -> float:
     if len(scores) < count:
         return -math.inf

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -45,7 +45,7 @@ def scored(
     """Of all that may be found: the cosine of the nearest line, and BM25."""
     said = {name: terms(e.text) for name, e in entries.items()}
     having = Counter(t for words in said.values() for t in words)
-    asked = coded(query[None])[0].astype(np.float64)
+    asked = query.astype(np.float64)
     meaning: dict[str, float] = {}
     worded: dict[str, float] = {}
     for name, e in entries.items():
@@ -75,10 +75,11 @@ def assert_is_exact(
     assert {f.name for f in found} == meaning.keys()
     for f in found:
         assert f.meaning == pytest.approx(meaning[f.name], abs=1e-6)
-        assert f.words == pytest.approx(worded[f.name], rel=1e-6)
+        assert f.words == pytest.approx(worded[f.name], rel=2e-3)
     rarest = rarity(1, max(1, len(entries)))
     fits = {n: meaning[n] + WORDS * worded[n] / rarest for n in meaning}
-    assert [f.score for f in found] == pytest.approx(sorted(fits.values(), reverse=True), abs=1e-6)
+    assert [f.score for f in found] == sorted((f.score for f in found), reverse=True)
+    assert all(f.score == pytest.approx(fits[f.name], abs=1e-3) for f in found)
 
 
 traits = st.builds(
@@ -180,33 +181,33 @@ def test_whatever_changes_a_search_is_exact(
     )
 
 
-@given(
-    texts=st.lists(st.lists(st.sampled_from(SPOKEN), max_size=5), min_size=1, max_size=60),
-    asked=st.lists(st.sampled_from(SPOKEN), min_size=1, max_size=5),
-    count=st.integers(1, 8),
-)
-@settings(max_examples=150, deadline=None)
-def test_the_first_by_words_are_those_of_scoring_all(
-    texts: list[list[str]], asked: list[str], count: int
+def test_long_lists_are_read_in_part_and_what_is_found_is_scored_by_all_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pointsman.router.search.words import Asked, best, rarity, weights
+    from pointsman.router.search import postings
 
-    docs: dict[str, list[tuple[int, float]]] = {}
-    for slot, text in enumerate(texts):
-        for term, weight in weights(terms(" ".join(text))).items():
-            docs.setdefault(term, []).append((slot, weight))
-    lists = []
-    total = np.zeros(len(texts))
-    for term in terms(" ".join(asked)):
-        there = docs.get(term, [])
-        rare = rarity(len(there), len(texts))
-        slots = np.array([s for s, _ in there], np.int32)
-        each = np.array([w for _, w in there], np.float32)
-        lists.append(Asked(rare, slots, each, float(each.max(initial=0))))
-        total[slots] += rare * each.astype(np.float64)
-    slots, scores = best(lists, count, lambda s: np.ones(len(s), np.bool_))
-    assert scores == pytest.approx(np.sort(total[total > 0])[::-1][:count], rel=1e-5)
-    assert total[slots] == pytest.approx(scores, rel=1e-5)
+    monkeypatch.setattr(postings, "READ", 300)
+    monkeypatch.setattr(postings, "MANY", 40)
+    monkeypatch.setattr(postings, "CONSIDERED", 120)
+    random = np.random.default_rng(1)
+    share = 1 / np.arange(1, 61)
+    entries = {
+        f"c{i}": entry(
+            f"c{i}", i, [f"w{w}" for w in random.choice(60, 1 + i % 9, p=share / share.sum())]
+        )
+        for i in range(1_500)
+    }
+    index = CapabilityIndex.build(tmp_path, DIM, [list(entries.values())])
+    hits = 0
+    for turn in range(10):
+        text = " ".join(f"w{w}" for w in random.choice(60, 5, p=share / share.sum()))
+        _, worded = scored(entries, set(), vectors(turn)[0], text, EVERYTHING)
+        found = index.search(None, text, 10, EVERYTHING)
+        least = sorted(worded.values(), reverse=True)[9]
+        hits += sum(worded[f.name] >= least - 1e-3 for f in found)
+        assert all(f.words == pytest.approx(worded[f.name], rel=2e-3) for f in found)
+    index.close()
+    assert hits >= 70
 
 
 def many(count: int, *, tenants: int = 1000) -> Iterator[list[Entry]]:
@@ -234,8 +235,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CapabilityIndex]
 def exact(index: CapabilityIndex, query: np.ndarray, k: int, where: Filter) -> list[str]:
     frozen = index._live.state.frozen
     assert frozen.dim == DIM
-    asked = coded(query[None])[0].astype(np.float64)
-    near = frozen.codes.astype(np.float64) @ asked / frozen.lengths
+    near = frozen.codes.astype(np.float64) @ query / frozen.lengths
     there = np.array([where.admits(frozen.traits(i)) for i in range(frozen.size)])
     near[~there] = -np.inf
     return [frozen.name(int(i)) for i in np.argsort(-near, kind="stable")[:k]]

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,12 @@ def hashed(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
+def mapped(folder: Path, name: str) -> NDArray[Any]:  # whoever calls says of what
+    """An array that is read from the pages of NAME.npy."""
+    # not as a memmap: taking a slice of one takes ten times as long
+    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+
+
 class Strings:
     """Strings by number, and their numbers. Files: NAME.utf8 (one after another), NAME.ends.npy, NAME.hashes.npy
     (ascending) and NAME.order.npy (whose hash each is). Those that are no longer found have no hash.
@@ -26,11 +32,13 @@ class Strings:
     def __init__(self, folder: Path, name: str) -> None:
         blob = folder / f"{name}.utf8"
         self._bytes: NDArray[np.uint8] = (
-            np.memmap(blob, np.uint8, "r") if blob.stat().st_size else np.zeros(0, np.uint8)
+            np.asarray(np.memmap(blob, np.uint8, "r"))
+            if blob.stat().st_size
+            else np.zeros(0, np.uint8)
         )
-        self._ends: Longs = np.load(folder / f"{name}.ends.npy", mmap_mode="r")
-        self._hashes: Hashes = np.load(folder / f"{name}.hashes.npy", mmap_mode="r")
-        self._order: Longs = np.load(folder / f"{name}.order.npy", mmap_mode="r")
+        self._ends: Longs = mapped(folder, f"{name}.ends")
+        self._hashes: Hashes = mapped(folder, f"{name}.hashes")
+        self._order: Longs = mapped(folder, f"{name}.order")
 
     def __len__(self) -> int:
         return len(self._ends)

@@ -1,9 +1,9 @@
 """The part of the index that lies on disk: read from its files' pages, never changed.
 
-Files of its folder: those of `names` and `terms` (columns.py); profile.npy, the number of each slot's traits, and
+Files of its folder: those of `names` (columns.py) and of the words (postings.py); profile.npy, the number of each slot's traits, and
 profiles.json, the traits; profile_slots.npy and profile_ends.npy, slots by traits; present.npy, slots that are not
 gone; ends.npy, where each slot's vectors end; codes.npy, lengths.npy, owners.npy, the vectors, their lengths, whose
-they are; graph.usearch where there are many; term_ends.npy, docs.npy, weights.npy, most.npy, the words.
+they are; graph.usearch where there are many.
 """
 
 import json
@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.router.search.columns import Longs, Strings
+from pointsman.router.search.allowed import Allowed, Mask
+from pointsman.router.search.columns import Longs, Strings, mapped
 from pointsman.router.search.entries import Filter, Traits
-from pointsman.router.search.part import Allowed, Mask, by_slot
+from pointsman.router.search.postings import Postings
 from pointsman.router.search.profiles import Profiles, traits_of
-from pointsman.router.search.vectors import Codes, Floats, Graph, Slots, cosines, greatest
+from pointsman.router.search.vectors import Codes, Floats, Graph, Slots, cosines, greatest, meant
 
 Ints = NDArray[np.int32]
 
@@ -37,23 +38,19 @@ class Frozen:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.names, self.terms = Strings(folder, "names"), Strings(folder, "terms")
-        self.profile: Ints = np.load(folder / "profile.npy", mmap_mode="r")
+        self.names, self.words = Strings(folder, "names"), Postings(folder)
+        self.profile: Ints = mapped(folder, "profile")
         self.profiles = Profiles(
             traits_of(row) for row in json.loads((folder / "profiles.json").read_text())
         )
-        self._profile_slots: Ints = np.load(folder / "profile_slots.npy", mmap_mode="r")
+        self._profile_slots: Ints = mapped(folder, "profile_slots")
         self._profile_ends: Longs = np.load(folder / "profile_ends.npy")
-        self.present: Mask = np.load(folder / "present.npy", mmap_mode="r")
+        self.present: Mask = mapped(folder, "present")
         self._holes = not self.present.all()
-        self.ends: Longs = np.load(folder / "ends.npy", mmap_mode="r")
-        self.codes: Codes = np.load(folder / "codes.npy", mmap_mode="r")
-        self.lengths: Floats = np.load(folder / "lengths.npy", mmap_mode="r")
-        self.owners: Ints = np.load(folder / "owners.npy", mmap_mode="r")
-        self.term_ends: Longs = np.load(folder / "term_ends.npy", mmap_mode="r")
-        self.docs: Ints = np.load(folder / "docs.npy", mmap_mode="r")
-        self.weights: Floats = np.load(folder / "weights.npy", mmap_mode="r")
-        self._most: Floats = np.load(folder / "most.npy", mmap_mode="r")
+        self.ends: Longs = mapped(folder, "ends")
+        self.codes: Codes = mapped(folder, "codes")
+        self.lengths: Floats = mapped(folder, "lengths")
+        self.owners: Ints = mapped(folder, "owners")
         graph = folder / "graph.usearch"
         self._graph = Graph.opened(graph, self.dim, mapped=True) if graph.exists() else None
         self._masks: OrderedDict[Filter, Allowed] = OrderedDict()
@@ -129,7 +126,7 @@ class Frozen:
             there = allowed.of(owners)
             rows, owners = rows[there], owners[there]
             near = cosines(query, self.codes[rows], self.lengths[rows])
-            slots, best = by_slot(owners, near, count)
+            slots, best = _by_slot(owners, near, count)
             if len(slots) == count:
                 return slots, best
             wanted *= 4
@@ -143,33 +140,44 @@ class Frozen:
         return np.flatnonzero(allowed.mask)
 
     def _one_by_one(self, query: Codes, count: int, slots: Slots) -> tuple[Slots, Floats]:
-        best = self.meaning(query, slots)
-        some = greatest(best, count)
-        return slots[some], best[some]
-
-    def meaning(self, query: Codes, slots: Slots) -> Floats:
-        if not len(slots):
-            return np.zeros(0, np.float32)
-        ends = self.ends[slots]
-        begins = np.where(slots > 0, self.ends[slots - 1], 0)
-        each = ends - begins
-        firsts = np.cumsum(each) - each
-        rows = np.repeat(begins - firsts, each) + np.arange(int(each.sum()))
+        rows, firsts = self._rows(slots)
+        if not len(rows):
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         whole = len(rows) == len(self.codes)
         codes = self.codes if whole else self.codes[rows]
         near = cosines(query, codes, self.lengths if whole else self.lengths[rows])
         best: Floats = np.maximum.reduceat(near, firsts)
+        some = greatest(best, count)
+        return slots[some], best[some]
+
+    def meaning(self, query: Floats, slots: Slots) -> Floats:
+        """Cosines of some ascending slots by their nearest line. query: [dim], length 1."""
+        rows, firsts = self._rows(slots)
+        if not len(rows):
+            return np.zeros(0, np.float32)
+        near = meant(query, self.codes[rows], self.lengths[rows])
+        best: Floats = np.maximum.reduceat(near, firsts)
         return best
 
-    def postings(self, term: str) -> tuple[Ints, Floats, float]:
-        number = self.terms.number(term)
-        if number is None:
-            return np.zeros(0, np.int32), np.zeros(0, np.float32), 0.0
-        at = slice(int(self.term_ends[number - 1]) if number else 0, int(self.term_ends[number]))
-        return self.docs[at], self.weights[at], float(self._most[number])
+    def _rows(self, slots: Slots) -> tuple[Longs, Longs]:
+        """Rows of the vectors of some ascending slots, and where each slot's begin among them."""
+        ends = self.ends[slots]
+        begins = np.where(slots > 0, self.ends[slots - 1], 0)
+        each = ends - begins
+        firsts = np.cumsum(each) - each
+        return np.repeat(begins - firsts, each) + np.arange(int(each.sum())), firsts
 
     def grown(self) -> Graph | None:
         """A copy of the graph in memory, which can take more."""
         if self._graph is None:
             return None
         return Graph.opened(self.folder / "graph.usearch", self.dim, mapped=False)
+
+
+def _by_slot(slots: Slots, near: Floats, count: int) -> tuple[Slots, Floats]:
+    """Of several vectors a slot the nearest: the `count` nearest slots, the earlier of equal ones first."""
+    order = np.lexsort((slots, -near))
+    slots, near = slots[order], near[order]
+    _, first = np.unique(slots, return_index=True)
+    kept = np.sort(first)[:count]
+    return slots[kept], near[kept]

@@ -5,6 +5,8 @@ five, mean of four validation sets, docs/search.md). BM25 grows with the logarit
 rarity of a word that one text has, it is measured alike in a small index and a large one.
 """
 
+import numpy as np
+
 from pointsman.router.search.vectors import Floats
 from pointsman.router.search.words import rarity
 
@@ -16,5 +18,5 @@ WORDS = 0.1
 
 def fused(meaning: Floats, words: Floats, texts: int) -> Floats:
     """[n] cosines and [n] BM25 scores among `texts` texts -> [n] scores."""
-    made: Floats = meaning + words * (WORDS / rarity(1, max(1, texts)))
-    return made
+    coin = WORDS / rarity(1, max(1, texts))
+    return (meaning + words * coin).astype(np.float32)

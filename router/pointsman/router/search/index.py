@@ -23,8 +23,8 @@ from pointsman.router.search.live import (
     put_record,
 )
 from pointsman.router.search.store import Folder, Log, read_log
-from pointsman.router.search.vectors import Floats, Slots, coded, greatest
-from pointsman.router.search.words import Asked, best, rarity, scores, terms
+from pointsman.router.search.vectors import Floats, Slots, coded, greatest, unit
+from pointsman.router.search.words import rarity, terms
 from pointsman.router.search.writing import Writing
 
 RECENT_MOST = 8_192
@@ -130,7 +130,7 @@ class CapabilityIndex:
     def due(self) -> bool:
         """Whether so much has changed that `fold` makes searches faster."""
         state = self._live.state
-        return max(state.recent.size, len(state.gone)) >= RECENT_MOST
+        return max(state.recent.size, state.gone) >= RECENT_MOST
 
     def fold(self, *, threads: int = 0) -> None:
         """Writes what is there as a new generation. Searches and changes go on meanwhile."""
@@ -164,10 +164,11 @@ class CapabilityIndex:
 
         text: the request's words; "": by meaning alone.
         """
-        one = _Search(self._live.state, vector, text, where, max(DEPTH, k))
+        state = self._live.state
+        one = _Search(state, vector, text, where, max(DEPTH, k))
         places = np.union1d(one.by_meaning(), one.by_words())
         meaning, words = one.scores(places)
-        fit = fused(meaning, words, one.texts)
+        fit = fused(meaning, words, state.count)
         return [
             Found(one.name(place), float(fit[i]), float(meaning[i]), float(words[i]))
             for i, place in ((int(i), int(places[i])) for i in greatest(fit, k))
@@ -180,64 +181,54 @@ class _Search:
     def __init__(
         self, state: State, vector: Vectors | None, text: str, where: Filter, depth: int
     ) -> None:
-        self._state, self._depth = state, depth
-        self.texts = state.count
-        self._query = None if vector is None else coded(vector[None].astype(np.float32))[0]
-        self._allowed = [
-            (part, part.admitted(where, usable))
-            for part, usable in state.parts(healthy=where.healthy)
-        ]
-        self._asked: list[list[Asked]] = [[] for _ in self._allowed]
-        for term in terms(text):
-            self._ask(term)
+        self._depth = depth
+        self._frozen, self._recent = state.frozen, state.recent
+        self._in_frozen, self._in_recent = state.allowed(where)
+        self._query = None if vector is None else unit(vector)
+        rare = {term: rarity(state.having(term), state.count) for term in terms(text)}
+        numbers = ((self._frozen.words.number(term), rare[term]) for term in rare)
+        self._rare = {number: each for number, each in numbers if number is not None}
+        self._recent_words = self._recent.words(rare)
 
     def by_meaning(self) -> Slots:
-        """The nearest, best first."""
+        """The nearest."""
         query = self._query
         if query is None:
             return np.zeros(0, np.int64)
-        return self._merged([p.nearest(query, self._depth, a) for p, a in self._allowed])
+        code = coded(query[None])[0]
+        return self._first(
+            self._frozen.nearest(code, self._depth, self._in_frozen),
+            self._recent.nearest(code, self._depth, self._in_recent),
+        )
 
     def by_words(self) -> Slots:
-        """Those that have the words, best first."""
-        return self._merged(
-            [
-                best(asked, self._depth, allowed.of)
-                for (_, allowed), asked in zip(self._allowed, self._asked, strict=True)
-            ]
-        )
+        """Those whose words score most, of those that have one."""
+        if not self._rare and not self._recent_words.any():
+            return np.zeros(0, np.int64)
+        score = np.where(self._in_recent.of(np.arange(self._recent.size)), self._recent_words, 0)
+        some = greatest(score, min(self._depth, int(np.count_nonzero(score))))
+        frozen = self._frozen.words.best(self._rare, self._depth, self._in_frozen)
+        return self._first(frozen, (some, score[some]))
 
     def scores(self, places: Slots) -> tuple[Floats, Floats]:
         """Cosines and BM25 scores of some ascending places."""
-        size = self._state.frozen.size
+        size = self._frozen.size
         cut = int(np.searchsorted(places, size))
-        halves = places[:cut], places[cut:] - size
+        frozen, recent = places[:cut], places[cut:] - size
+        words = [self._frozen.words.scores(self._rare, frozen), self._recent_words[recent]]
+        if self._query is None:
+            return np.zeros(len(places), np.float32), np.concatenate(words)
         meaning = [
-            np.zeros(len(slots), np.float32)
-            if self._query is None
-            else part.meaning(self._query, slots)
-            for (part, _), slots in zip(self._allowed, halves, strict=True)
+            self._frozen.meaning(self._query, frozen),
+            self._recent.meaning(self._query, recent),
         ]
-        words = [scores(asked, slots) for asked, slots in zip(self._asked, halves, strict=True)]
         return np.concatenate(meaning), np.concatenate(words)
 
     def name(self, place: int) -> str:
-        frozen, recent = self._state.frozen, self._state.recent
-        return frozen.name(place) if place < frozen.size else recent.name(place - frozen.size)
+        size = self._frozen.size
+        return self._frozen.name(place) if place < size else self._recent.name(place - size)
 
-    def _ask(self, term: str) -> None:
-        """A word is as rare as it is in both parts together."""
-        found = [part.postings(term) for part, _ in self._allowed]
-        having = sum(
-            self._state.having(part, docs)
-            for (part, _), (docs, _, _) in zip(self._allowed, found, strict=True)
-        )
-        rare = rarity(having, self.texts)
-        for asked, (docs, each, most) in zip(self._asked, found, strict=True):
-            asked.append(Asked(rare, docs, each, most))
-
-    def _merged(self, halves: Sequence[tuple[Slots, Floats]]) -> Slots:
+    def _first(self, frozen: tuple[Slots, Floats], recent: tuple[Slots, Floats]) -> Slots:
         """The best of both parts."""
-        (frozen, one), (recent, other) = halves
-        places = np.concatenate([frozen, recent + self._state.frozen.size])
-        return places[greatest(np.concatenate([one, other]), self._depth)]
+        places = np.concatenate([frozen[0], recent[0] + self._frozen.size])
+        return places[greatest(np.concatenate([frozen[1], recent[1]]), self._depth)]

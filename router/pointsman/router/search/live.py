@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from pointsman.router.errors import BadEntry
-from pointsman.router.search.entries import Entry
+from pointsman.router.search.allowed import Allowed, Mask
+from pointsman.router.search.entries import Entry, Filter
 from pointsman.router.search.frozen import Frozen
-from pointsman.router.search.part import Mask, Part
 from pointsman.router.search.profiles import traits_of, traits_to_json
 from pointsman.router.search.recent import Glimpse, Ints, Item, Recent
-from pointsman.router.search.vectors import Slots, coded
+from pointsman.router.search.vectors import coded
 from pointsman.router.search.words import terms
 
 
@@ -22,37 +22,37 @@ from pointsman.router.search.words import terms
 class State:
     """What a search sees. The masks are by slot and never written: a change publishes others.
 
-    present: not gone. well: present and not marked as unhealthy. gone: slots that went since the frozen part was
-    made, ascending.
+    present: not gone. well: present and not marked as unhealthy. gone: how many of the frozen part went since it was
+    made. went: of each of its words, how many of those had it. sick: whether any of it was marked.
     """
 
     frozen: Frozen
     frozen_present: Mask
     frozen_well: Mask
-    gone: Slots
+    gone: int
+    went: Ints
     sick: bool
     recent: Glimpse
     recent_present: Mask
     recent_well: Mask
     count: int
 
-    def parts(self, *, healthy: bool) -> tuple[tuple[Part, Mask | None], ...]:
-        """Both parts with the slots that may be found; None: all."""
-        if healthy and self.sick:
-            frozen: Mask | None = self.frozen_well
-        else:
-            frozen = self.frozen_present if len(self.gone) or self.frozen.holes else None
-        recent = self.recent_well if healthy else self.recent_present
-        return (self.frozen, frozen), (self.recent, recent)
+    def allowed(self, where: Filter) -> tuple[Allowed, Allowed]:
+        """Slots that may be found, of the frozen and of the recent part."""
+        frozen: Mask | None = None
+        if where.healthy and self.sick:
+            frozen = self.frozen_well
+        elif self.gone or self.frozen.holes:
+            frozen = self.frozen_present
+        recent = self.recent_well if where.healthy else self.recent_present
+        return self.frozen.admitted(where, frozen), self.recent.admitted(where, recent)
 
-    def having(self, part: Part, slots: Ints) -> int:
-        """How many of some ascending slots of a part are present."""
-        if part is self.recent:
-            return int(np.count_nonzero(self.recent_present[slots]))
-        at = np.searchsorted(slots, self.gone)
-        at[at == len(slots)] = 0
-        went = np.count_nonzero(slots[at] == self.gone) if len(slots) else 0
-        return len(slots) - int(went)
+    def having(self, term: str) -> int:
+        """How many have a word."""
+        words = self.frozen.words
+        number = words.number(term)
+        frozen = 0 if number is None else words.having(number) - int(self.went[number])
+        return frozen + int(np.count_nonzero(self.recent_present[self.recent.having(term)]))
 
     def unwell(self) -> list[str]:
         """Names of those that are marked."""
@@ -74,7 +74,8 @@ class Live:
             frozen,
             present,
             present,
-            np.zeros(0, np.int64),
+            0,
+            np.zeros(len(frozen.words.term_ends), np.int32),
             False,
             self._recent.glimpse(),
             none,
@@ -104,7 +105,7 @@ class _Draft:
     def __init__(self, state: State, recent: Recent, slots: dict[str, int]) -> None:
         self._state, self._recent, self._slots = state, recent, slots
         self._frozen_present, self._frozen_well = state.frozen_present, state.frozen_well
-        self._went: list[int] = []
+        self._gone: list[int] = []
         self._sick = state.sick
         self._present = bytearray(state.recent_present.tobytes())
         self._well = bytearray(state.recent_well.tobytes())
@@ -123,14 +124,17 @@ class _Draft:
                 self._mark(told["name"], healthy=told["healthy"])
 
     def state(self) -> State:
-        gone = self._state.gone
-        if self._went:
-            gone = np.sort(np.concatenate([gone, np.array(self._went, np.int64)]))
+        went = self._state.went
+        if self._gone:
+            went = went.copy()
+            words = self._state.frozen.words
+            np.add.at(went, np.concatenate([words.terms_of(slot) for slot in self._gone]), 1)
         return State(
             self._state.frozen,
             self._frozen_present,
             self._frozen_well,
-            gone,
+            self._state.gone + len(self._gone),
+            went,
             self._sick,
             self._recent.glimpse(),
             np.frombuffer(bytes(self._present), np.bool_),
@@ -154,7 +158,7 @@ class _Draft:
         if slot is not None:
             self._copied()
             self._frozen_present[slot] = self._frozen_well[slot] = False
-            self._went.append(slot)
+            self._gone.append(slot)
             self._count -= 1
 
     def _mark(self, name: str, *, healthy: bool) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pointsman.router.search.allowed import Allowed, Mask
 from pointsman.router.search.columns import Growing
 from pointsman.router.search.entries import Filter, Traits
-from pointsman.router.search.part import Allowed, Mask
 from pointsman.router.search.profiles import Profiles
-from pointsman.router.search.vectors import Codes, Floats, Slots, cosines, greatest, lengths
+from pointsman.router.search.vectors import Codes, Floats, Slots, cosines, greatest, lengths, meant
 from pointsman.router.search.words import weights
 
 Ints = NDArray[np.int32]
@@ -84,27 +84,46 @@ class Glimpse:
         return Allowed(mask, np.flatnonzero(mask), float(mask.mean()) if self.size else 0.0)
 
     def nearest(self, query: Codes, count: int, allowed: Allowed) -> tuple[Slots, Floats]:
+        """Slots of the `count` nearest by their nearest line, nearest first, and about its cosine."""
         slots = np.arange(self.size) if allowed.few is None else allowed.few
-        best = self._best(query)[slots]
+        if not len(slots):
+            return slots, np.zeros(0, np.float32)
+        best: Floats = np.maximum.reduceat(cosines(query, *self._vectors()), self._starts())[slots]
         some = greatest(best, count)
         return slots[some], best[some]
 
-    def meaning(self, query: Codes, slots: Slots) -> Floats:
-        return self._best(query)[slots] if len(slots) else np.zeros(0, np.float32)
+    def meaning(self, query: Floats, slots: Slots) -> Floats:
+        """Cosines of some ascending slots by their nearest line. query: [dim], length 1."""
+        codes, length = self._vectors()
+        ends = np.append(self._starts()[1:], self.rows)
+        best = [
+            meant(query, codes[a:b], length[a:b]).max()
+            for a, b in zip(self._starts()[slots].tolist(), ends[slots].tolist(), strict=True)
+        ]
+        return np.array(best, np.float32)
 
-    def _best(self, query: Codes) -> Floats:
-        """Of every slot."""
-        recent = self.recent
-        near = cosines(query, recent._codes.first(self.rows), recent._lengths.first(self.rows))
-        starts = recent._starts.first(self.size)
-        best: Floats = np.maximum.reduceat(near, starts) if self.size else near
-        return best
+    def _vectors(self) -> tuple[Codes, Floats]:
+        return self.recent._codes.first(self.rows), self.recent._lengths.first(self.rows)
 
-    def postings(self, term: str) -> tuple[Ints, Floats, float]:
+    def _starts(self) -> NDArray[np.int64]:
+        return self.recent._starts.first(self.size)
+
+    def having(self, term: str) -> Ints:
+        """Slots that have a word, ascending."""
+        return self._postings(term)[0]
+
+    def words(self, rare: Mapping[str, float]) -> Floats:
+        """BM25 of every slot, [size]. rare: rarity of each word asked for."""
+        total = np.zeros(self.size, np.float32)
+        for term, rarity in rare.items():
+            docs, each = self._postings(term)
+            total[docs] += each * np.float32(rarity)
+        return total
+
+    def _postings(self, term: str) -> tuple[Ints, Floats]:
         found = self.recent._words.get(term)
         if found is None:
-            return np.zeros(0, np.int32), np.zeros(0, np.float32), 0.0
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
         docs = found[0].all()
         docs = docs[: int(np.searchsorted(docs, self.size))]
-        each = found[1].first(len(docs))
-        return docs, each, float(each.max(initial=0.0))
+        return docs, found[1].first(len(docs))

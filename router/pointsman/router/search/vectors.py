@@ -1,8 +1,8 @@
 """Vectors of eight bits a number, the nearest of them by a scan or by a graph.
 
 A vector is scaled so that its greatest number is 127 and rounded: at 384 dimensions the cosine moves by about
-0.0005, and a vector takes 384 bytes. Both ways of search compare the bytes, in whole numbers, so both give the
-same cosines. The graph is a hierarchical navigable small world (Malkov and Yashunin 2018, arXiv 1603.09320) by
+0.0005, and a vector takes 384 bytes. Both ways of search compare bytes, in whole numbers; what they find is put in
+order by the request's vector as it is. The graph is a hierarchical navigable small world (Malkov and Yashunin 2018, arXiv 1603.09320) by
 usearch; the scan is numkong's, about 40 vectors a microsecond on one core.
 """
 
@@ -46,6 +46,18 @@ def cosines(query: Codes, codes: Codes, length: Floats) -> Floats:
         return np.zeros(0, np.float32)
     products = np.asarray(numkong.cdist(query[None], codes, "dot"))[0]
     made: Floats = (products / (length * lengths(query[None])[0])).astype(np.float32)
+    return made
+
+
+def unit(vector: Floats) -> Floats:
+    """[dim], not 0 -> the same direction, length 1, float32."""
+    made: Floats = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return made
+
+
+def meant(query: Floats, codes: Codes, length: Floats) -> Floats:
+    """As `cosines`, of a vector of length 1 that was not rounded: for the order of the few that were found."""
+    made: Floats = (codes.astype(np.float32) @ query) / length
     return made
 
 

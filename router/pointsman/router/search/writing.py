@@ -9,15 +9,14 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from pointsman.router.search.allowed import Mask
 from pointsman.router.search.columns import Longs, Number, write_strings
 from pointsman.router.search.frozen import Frozen
-from pointsman.router.search.part import Mask
+from pointsman.router.search.postings import Halves, Ints, write_postings
 from pointsman.router.search.profiles import Profiles, traits_to_json
 from pointsman.router.search.recent import Item
-from pointsman.router.search.vectors import Codes, Floats, Graph, lengths
+from pointsman.router.search.vectors import Codes, Graph, lengths
 from pointsman.router.search.words import weights
-
-Ints = NDArray[np.int32]
 
 GRAPH_FROM = 20_000
 """Vectors from which on a graph finds the nearest sooner than a scan does (benchmarks, `scale --part small`)."""
@@ -42,7 +41,7 @@ class Writing:
         self._profile: list[Ints] = []
         self._counts: list[Longs] = []
         self._terms: dict[str, int] = {}
-        self._postings: list[tuple[Ints, Ints, Floats]] = []
+        self._postings: list[tuple[Ints, Ints, Halves]] = []
         self._codes: BinaryIO = (folder / "codes.bytes").open("wb")
         self._graph: Graph | None = None
         self._in_graph = 0
@@ -67,7 +66,7 @@ class Writing:
             docs += [slot] * len(made)
             each += made.values()
         self._postings.append(
-            (np.array(numbers, np.int32), np.array(docs, np.int32), np.array(each, np.float32))
+            (np.array(numbers, np.int32), np.array(docs, np.int32), np.array(each, np.float16))
         )
 
     def finish(self, *, threads: int = 0) -> None:
@@ -75,7 +74,6 @@ class Writing:
         self._codes.close()
         found = _joined(self._found, np.bool_)
         write_strings(self._folder, "names", self._names, found)
-        write_strings(self._folder, "terms", list(self._terms))
         self._write_profiles(found)
         counts = _joined(self._counts, np.int64)
         self._save("present", found)
@@ -95,15 +93,14 @@ class Writing:
         self._found.append(present[kept])
         self._profile.append(base.profile[kept])
         self._counts.append(counts[kept])
-        self._terms = {t: i for i, t in enumerate(base.terms.all())}
+        words = base.words
+        self._terms = {t: i for i, t in enumerate(words.terms.all())}
         moved = np.full(base.size, -1, np.int32)
         moved[kept] = np.arange(len(kept), dtype=np.int32)
-        numbers = np.repeat(
-            np.arange(len(base.term_ends), dtype=np.int32), np.diff(base.term_ends, prepend=0)
-        )
-        there = present[base.docs]
+        docs = np.repeat(np.arange(base.size), np.diff(words.doc_ends, prepend=0))
+        there = present[docs]
         self._postings.append(
-            (numbers[there], moved[base.docs[there]], np.asarray(base.weights[there]))
+            (words.doc_terms[there], moved[docs[there]], words.doc_weights[there])
         )
         rows = np.isin(base.owners, kept) if anew else np.ones(len(base.owners), np.bool_)
         for at in range(0, len(rows), AT_ONCE):
@@ -124,20 +121,16 @@ class Writing:
         (self._folder / "profiles.json").write_text(told, encoding="utf-8")
 
     def _write_postings(self) -> None:
-        numbers = _joined([n for n, _, _ in self._postings], np.int32)
-        order = np.argsort(numbers, kind="stable")
-        docs = _joined([d for _, d, _ in self._postings], np.int32)[order]
-        each = _joined([w for _, _, w in self._postings], np.float32)[order]
-        counts = np.bincount(numbers, minlength=len(self._terms))
+        numbers, docs, each = zip(*self._postings, strict=True) if self._postings else ((), (), ())
         self._postings.clear()
-        most = np.zeros(len(self._terms), np.float32)
-        there = counts > 0
-        if len(each):
-            most[there] = np.maximum.reduceat(each, (np.cumsum(counts) - counts)[there])
-        self._save("term_ends", np.cumsum(counts))
-        self._save("docs", docs)
-        self._save("weights", each)
-        self._save("most", most)
+        write_postings(
+            self._folder,
+            list(self._terms),
+            len(self._names),
+            _joined(numbers, np.int32),
+            _joined(docs, np.int32),
+            _joined(each, np.float16),
+        )
 
     def _write_vectors(self, rows: int, threads: int) -> None:
         raw = self._folder / "codes.bytes"

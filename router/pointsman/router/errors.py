@@ -23,8 +23,9 @@ PointsmanError
 │   ├── ExpertFailed      this expert failed: another may succeed
 │   ├── ExpertTimeout, ExpertOverloaded, ExpertUnavailable: the same expert may succeed later
 │   ├── WorkerLost, WorkerStopped, PoisonTask
-│   ├── BadExpert         the files of an expert cannot be used
 │   ├── EffectUnknown     a `once` effect may or may not have happened: a person is asked
+│   ├── CallRefused, AnswerUnfit, NoCredential, ToolFailed, ToolChanged, NotIsolated, ProgramFailed,
+│   ├── PolicyRefused     (of tools, and the policy)
 │   └── NoExpert, AddressRefused
 ├── ApprovalError         a person's decision stands in the way, or cannot be taken
 │   ├── ApprovalDenied, ApprovalExpired, ApprovalNotFound, ApprovalConflict
@@ -324,7 +325,9 @@ class IndexInUse(RouterError):
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        super().__init__(f"the index in {folder!r} is open in another process; close it there first")
+        super().__init__(
+            f"the index in {folder!r} is open in another process; close it there first"
+        )
 
 
 class BadEntry(RouterError):
@@ -374,14 +377,6 @@ class BadArguments(ExpertError):
 
 class ExpertFailed(ExpertError):
     code = "expert.failed"
-
-
-class BadExpert(ExpertError):
-    """The files of an expert cannot be used; the message says which and why."""
-
-    code = "expert.bad-expert"
-    retryable = False
-    nothing_done = True
 
 
 class ExpertTimeout(ExpertError):

@@ -41,18 +41,26 @@ def written(folder: Path, tree: dict[str, Any], name: str = "shop.json") -> str:
 @pytest.fixture
 def mocked(tmp_path: Path) -> Iterator[str]:
     """The shop, served by `tools mock` in a process of its own; it asks for credentials."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pointsman.cli", "tools", "mock", written(tmp_path, SHOP), "--auth"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    found = re.search(r"http://(127\.0\.0\.1:\d+)", line)
-    assert found, line
-    yield found[1]
-    process.send_signal(signal.SIGINT)
-    process.wait(10)
+    command = [
+        sys.executable,
+        "-m",
+        "pointsman.cli",
+        "tools",
+        "mock",
+        written(tmp_path, SHOP),
+        "--auth",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.search(r"http://(127\.0\.0\.1:\d+)", line)
+            assert found, line
+            yield found[1]
+            process.terminate()  # an interrupt may be ignored by what was started in the background
+            assert process.wait(10) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
     process.stderr.close()
 
 

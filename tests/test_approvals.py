@@ -287,6 +287,30 @@ async def test_a_run_that_waits_for_people_is_let_go_and_found_again(
     assert sorted(routed) == ["a", "b", "c", "d"]  # nothing was begun twice
 
 
+async def test_a_decision_while_the_run_is_being_let_go_wakes_it_up(
+    workspace: Workspace, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the act that lets go of the run and the mark when to look at it again."""
+    mark = workspace._mark_active
+    decided: list[str] = []
+
+    async def late(run: RunId | str, at: float) -> None:
+        if not decided and at > time.time() + 60:  # when what was asked expires
+            (asked,) = await pending(workspace, RunId(run))
+            decided.append(asked.id)
+            await workspace.decide(RunId(run), asked.id, "approved", digest=asked.digest, by="ann")
+            await asyncio.sleep(0.2)  # the controller is called back before it has let go
+        await mark(run, at)
+
+    async with working(workspace, tmp_path, [TOOLS]), controlling(workspace, redis_url):
+        monkeypatch.setattr(workspace, "_mark_active", late)
+        run = await workspace.create_run(RunSpec("send", plan=SENDING))
+        record = await over(workspace, run)
+    assert decided
+    assert record.status == "done"
+    assert SENT == ["hello"]
+
+
 async def test_a_parked_run_that_nobody_decides_is_ended_by_another_controller(
     workspace: Workspace, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ class Controller:
         self.name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
         self._free = asyncio.Semaphore(RUNS_AT_ONCE)
         self._mine: set[RunId] = set()
+        self._called_back: set[RunId] = set()
 
     async def serve(self) -> None:
         try:
@@ -83,15 +84,18 @@ class Controller:
     async def _run(self, run: RunId) -> None:
         """Whoever dies here leaves the run on the watch list."""
         if run in self._mine:
+            self._called_back.add(run)  # it may just be being parked
             return
         self._mine.add(run)
         try:
             async with self._free:
                 over = False
-                while not over:
+                while not over or run in self._called_back:
+                    self._called_back.discard(run)
                     over = await self._owned_and_stepped(run)
         finally:
             self._mine.discard(run)
+            self._called_back.discard(run)
 
     async def _owned_and_stepped(self, run: RunId) -> bool:
         """False when Redis went away meanwhile: what was begun is taken up again under a new epoch."""

@@ -24,7 +24,7 @@ from pointsman.router.plan import Plan, TaskId
 from pointsman.router.values import Json
 from pointsman.router.workspace import keys
 from pointsman.router.workspace.acts import FOCUS, Acts, Owner
-from pointsman.router.workspace.calls import scored
+from pointsman.router.workspace.calls import entries, scored
 from pointsman.router.workspace.connection import redis_errors
 from pointsman.router.workspace.records import DeadLetter, entry_of
 
@@ -250,7 +250,17 @@ class Owning(Acts):
         if not self._check(owner, found):
             return False
         await self._mark_active(owner.run, until)
+        # What happened before that mark would have been looked at soon, and now at `until`.
+        if await self._newest(owner.run) != last:
+            await self._mark_active(owner.run, time.time())
         return True
+
+    async def _newest(self, run: RunId) -> str:
+        """The id of the last event."""
+        with redis_errors("park"):
+            bus = keys.part(run, "bus")
+            found = entries(await self._calls("XREVRANGE", bus, "+", "-", "COUNT", 1))
+        return found[0][0] if found else ""
 
     async def bury(self, letter: DeadLetter) -> None:
         """Keeps a dead letter; the same one again changes nothing but its time."""

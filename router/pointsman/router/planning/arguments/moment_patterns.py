@@ -289,6 +289,8 @@ def _read_weekday(m: re.Match[str], today: date) -> Moment | None:
 def _read_feast(m: re.Match[str], today: date) -> Moment | None:
     name = re.sub(r"['’]|\bday$", "", m["feast"].lower()).replace("s eve", " eve").strip()
     year = int(m["feast_y"]) if m["feast_y"] else today.year
+    if year < 1:
+        return None
     day = _feast(name, year)
     return Moment(day, day, "day", m.start(), m.end(), bool(m["feast_y"]))
 

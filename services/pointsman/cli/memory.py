@@ -145,9 +145,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
 
 def _table(found: tuple[RememberedPlan, ...]) -> RenderableType:
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    for name in ("key", "run", "when", "by", "used"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("request", overflow="fold")
+    table.add_column("key", no_wrap=True)  # to be given back as it is
+    for name in ("run", "when", "by", "used"):
+        table.add_column(name, overflow="fold")
+    table.add_column("request", overflow="fold", min_width=16)
     for one in found:
         uses = one.whole + one.not_whole
         used = f"{uses} times, {one.not_whole} not whole" if uses else "not yet"

@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
+JOBS   ?= 2
 
 .PHONY: run test check fmt clean bench
 
@@ -12,7 +13,7 @@ run: $(STAMP)  ## start everything on this machine and print the address (Ctrl-C
 
 test: $(STAMP)  ## style, types, layers, then the tests
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

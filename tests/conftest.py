@@ -19,6 +19,9 @@ settings.register_profile("search", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "search")
 """A build tries the same examples each time; on a developer's machine every run looks for new ones."""
 
+os.environ.pop("COLUMNS", None)
+"""What is printed is as wide as in a pipe, whatever the terminal of whoever runs the tests is."""
+
 LOOPBACK = ("127.", "::1", "localhost")
 
 

@@ -8,7 +8,8 @@ PointsmanError
 │   ├── BadFile
 │   ├── CannotPlan        nothing in the catalog does what was asked
 │   ├── BadExample        a line of a file of past plans cannot be read
-│   └── UnfitExamples     past plans of another catalog
+│   ├── UnfitExamples     past plans of another catalog
+│   └── BadExpert         files of an expert, or examples for one, cannot be used
 ├── PlanError             a plan breaks a rule
 │   ├── PlanNotJson, EmptyPlan, TooManyTasks, DuplicateTask, BadTaskId, UnknownCapability,
 │   ├── UnknownRef, BadRefPath, CyclicPlan, MissingArgument, UnexpectedArgument,
@@ -128,6 +129,12 @@ class UnfitExamples(RequestError):
         super().__init__(
             f"none of the {plans} plans uses only capabilities of this catalog; give plans made with it"
         )
+
+
+class BadExpert(RequestError):
+    """The files of an expert, or the examples to fit one on, cannot be used; the message says which and why."""
+
+    code = "request.bad-expert"
 
 
 class PlanError(PointsmanError):

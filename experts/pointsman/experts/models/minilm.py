@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+
+from pointsman.experts.models.adapters import Place
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -45,6 +47,14 @@ class _Layer:
     wide: tuple[Tensor, Tensor]
     narrow: tuple[Tensor, Tensor]
     norm_output: tuple[Tensor, Tensor]
+
+
+class Adding(Protocol):
+    """Adapters of a batch: mixing.Mixture, or one that is being trained."""
+
+    def add(self, layer: int, place: Place, x: Tensor, y: Tensor) -> None:
+        """Adds to y, in place. x: [rows, tokens, in], y: [rows, tokens, out], float32."""
+        ...
 
 
 class MiniLm:
@@ -75,12 +85,24 @@ class MiniLm:
 
     @torch.inference_mode()
     def states(
-        self, batch: list[list[int]], layers: tuple[int, ...] = (LAYERS,)
+        self,
+        batch: list[list[int]],
+        layers: tuple[int, ...] = (LAYERS,),
+        mixture: Adding | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward`, without what training needs."""
+        return self.forward(batch, layers, mixture)
+
+    def forward(
+        self,
+        batch: list[list[int]],
+        layers: tuple[int, ...] = (LAYERS,),
+        mixture: Adding | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Hidden states [batch, longest + 2, 384 * len(layers)] float32 and the mask [batch, longest + 2] bool.
 
         batch: token ids without [CLS] and [SEP], each at most MAX_TOKENS - 2 long. layers: whose outputs are
-        set side by side, ascending, 1..LAYERS; 0 are the embeddings.
+        set side by side, ascending, 1..LAYERS; 0 are the embeddings. mixture: the adapters of the rows.
         """
         lengths = torch.tensor([len(ids) + 2 for ids in batch])
         width = int(lengths.max())
@@ -90,19 +112,23 @@ class MiniLm:
         x = layer_norm(self._words[padded] + self._places[:width], (WIDTH,), *self._norm, eps=1e-12)
         kept = [x] if 0 in layers else []
         for number, layer in enumerate(self._layers[: max(layers)], start=1):
-            x = _forward(layer, x, attend)
+            x = _forward(layer, number - 1, x, attend, mixture)
             if number in layers:
                 kept.append(x)
         return (kept[0] if len(kept) == 1 else torch.cat(kept, dim=-1)), mask
 
     @torch.inference_mode()
-    def embed(self, batch: list[list[int]]) -> Floats:
+    def embed(self, batch: list[list[int]], mixture: Adding | None = None) -> Floats:
         """Mean of the token states, unit length: [batch, 384] float32."""
-        states, mask = self.states(batch)
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        mean = (states * weights).sum(1) / weights.sum(1)
-        unit: Floats = torch.nn.functional.normalize(mean, dim=-1).numpy()
+        unit: Floats = pooled(*self.states(batch, mixture=mixture)).numpy()
         return unit
+
+
+def pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the states that the mask keeps, unit length: [batch, tokens, 384] -> [batch, 384]."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    mean = (states * weights).sum(1) / weights.sum(1)
+    return torch.nn.functional.normalize(mean, dim=-1)
 
 
 def _pair(weights: dict[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
@@ -121,13 +147,23 @@ def _layer(weights: dict[str, Tensor], name: str) -> _Layer:
     )
 
 
-def _forward(layer: _Layer, x: Tensor, attend: Tensor | None) -> Tensor:
+def _forward(
+    layer: _Layer, number: int, x: Tensor, attend: Tensor | None, mixture: Adding | None
+) -> Tensor:
     """One transformer layer: x [batch, tokens, 384] -> the same shape."""
+
+    def mapped(place: Place, x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
+        y = linear(x, *weights)
+        if mixture is not None:
+            mixture.add(number, place, x, y)
+        return y
+
     batch, tokens, _ = x.shape
-    heads = linear(x, *layer.qkv).view(batch, tokens, 3, HEADS, WIDTH // HEADS)
+    heads = mapped("qkv", x, layer.qkv).view(batch, tokens, 3, HEADS, WIDTH // HEADS)
     query, key, value = heads.permute(2, 0, 3, 1, 4)
     mixed = scaled_dot_product_attention(query, key, value, attn_mask=attend)
     mixed = mixed.transpose(1, 2).reshape(batch, tokens, WIDTH)
-    x = layer_norm(x + linear(mixed, *layer.attended), (WIDTH,), *layer.norm_attention, eps=1e-12)
-    wide = gelu(linear(x, *layer.wide))
-    return layer_norm(x + linear(wide, *layer.narrow), (WIDTH,), *layer.norm_output, eps=1e-12)
+    attended = mapped("attended", mixed, layer.attended)
+    x = layer_norm(x + attended, (WIDTH,), *layer.norm_attention, eps=1e-12)
+    narrow = mapped("narrow", gelu(mapped("wide", x, layer.wide)), layer.narrow)
+    return layer_norm(x + narrow, (WIDTH,), *layer.norm_output, eps=1e-12)

@@ -37,16 +37,38 @@ class Worker:
         self._seconds: dict[tuple[str, str], float] = {}
         """How long the last call of (expert, capability) took."""
         self.name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._draining = asyncio.Event()
+        self._under_way = 0
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts that are hosted here."""
+        return tuple(expert.card.name for expert in self._experts)
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts run here now."""
+        return self._under_way
 
     async def serve(self) -> None:
-        """Announces and serves every expert. On cancellation running calls are stopped and handed back."""
+        """Announces and serves every expert, until `drain`: then it returns when the last call has ended.
+
+        On cancellation running calls are stopped and handed back.
+        """
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._announce())
+                announcing = group.create_task(self._announce())
                 for expert in self._experts:
                     group.create_task(self._serve(expert))
+                await self._draining.wait()
+                announcing.cancel()
+                await self._withdraw()
         finally:
             await self._withdraw()
+
+    def drain(self) -> None:
+        """Takes no offer from now on; calls that run go on."""
+        self._draining.set()
 
     async def announce(self) -> None:
         """Tells the workspace what is hosted here; `serve` repeats it."""
@@ -77,19 +99,31 @@ class Worker:
         offers = self._workspace.queue(queue(expert.card.name))
         free = asyncio.Semaphore(expert.card.concurrency)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._reclaim(group, expert, offers, free))
-            while True:
+            reading = (
+                group.create_task(self._reclaim(group, expert, offers, free)),
+                group.create_task(self._take(group, expert, offers, free)),
+            )
+            await self._draining.wait()
+            for task in reading:
+                task.cancel()
+            # A read that waits at the server would still be handed offers, for nobody.
+            await offers.close()
+
+    async def _take(
+        self, group: asyncio.TaskGroup, expert: Expert, offers: Queue, free: asyncio.Semaphore
+    ) -> None:
+        while True:
+            await free.acquire()
+            free.release()
+            try:
+                taken = await offers.take(self.name, max(1, free._value))
+            except WorkspaceUnavailable as error:
+                log.warning("%s: %s", expert.card.name, error)
+                await asyncio.sleep(RETRY)
+                continue
+            for offer in taken:
                 await free.acquire()
-                free.release()
-                try:
-                    taken = await offers.take(self.name, max(1, free._value))
-                except WorkspaceUnavailable as error:
-                    log.warning("%s: %s", expert.card.name, error)
-                    await asyncio.sleep(RETRY)
-                    continue
-                for offer in taken:
-                    await free.acquire()
-                    group.create_task(self._attempt(expert, offer, Place(free)))
+                group.create_task(self._attempt(expert, offer, Place(free)))
 
     async def _reclaim(
         self, group: asyncio.TaskGroup, expert: Expert, offers: Queue, free: asyncio.Semaphore
@@ -116,6 +150,7 @@ class Worker:
         again: another worker had the offer before. It may have died of it, so it is claimed first: what
         is claimed is counted.
         """
+        self._under_way += 1
         try:
             told = None if again else _told(offer)
             if told is not None and self._is_quick(expert, told):
@@ -125,6 +160,7 @@ class Worker:
         except WorkspaceUnavailable as error:
             log.warning("%s: %s", expert.card.name, error)
         finally:
+            self._under_way -= 1
             place.free()
 
     def _is_quick(self, expert: Expert, claim: Claim) -> bool:

@@ -141,7 +141,29 @@ def serve(
     ] = None,
     only: Annotated[
         list[Part] | None,
-        typer.Option(help="Run only this part here; can be repeated. Needs --redis-url."),
+        typer.Option(
+            "--role",
+            "--only",
+            help="Run only this role here; can be repeated. Needs --redis-url.",
+        ),
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="POINTSMAN_HEALTH_PORT",
+            help="Answer /livez, /readyz and /metrics of this process here, too.",
+        ),
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=3600,
+            envvar="POINTSMAN_GRACE",
+            help="Seconds that work under way is given at SIGTERM. [default: 10]",
+        ),
     ] = None,
     announce: Annotated[
         Path | None, typer.Option(help="A file that gets the address, as JSON, when it is ready.")
@@ -149,8 +171,9 @@ def serve(
     while_stdin: Annotated[bool, typer.Option("--while-stdin", hidden=True)] = False,
     debug: Debug = False,
 ) -> None:
-    """Serve the chat page and the API until Ctrl-C."""
-    given = {"host": host, "port": port, "home": home, "redis_url": redis_url}
+    """Serve the chat page and the API until Ctrl-C, or until what is under way has ended after SIGTERM."""
+    given: dict[str, Any] = {"host": host, "port": port, "home": home, "redis_url": redis_url}
+    given |= {"health_port": health_port, "grace": grace}
     settings = _settings(given)
     from pointsman.cli.serving import serve
     from pointsman.services.runtime import ROLES, Role

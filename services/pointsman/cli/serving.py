@@ -15,7 +15,6 @@ from pointsman.services.runtime import ROLES, Role, Runtime, write_whole
 from pointsman.services.settings import Settings
 
 STOP_SECONDS = 20.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Ready = Callable[[str | None], None]
 
@@ -29,9 +28,11 @@ def serve(
     ready: Ready,
 ) -> None:
     """Serves until SIGINT or SIGTERM, or, with `while_stdin`, until standard input ends: whoever started
-    us holds its other end and is gone then.
+    us holds its other end and is gone then. At SIGTERM nothing new is taken, and what is under way has
+    `settings.grace` seconds; a second signal ends that.
 
-    announce: a file that gets {"url", "pid", "started"} when requests are served. ready: called with the
+    announce: a file that gets {"url", "pid", "started"}, and "health" where there is a health port, when
+    requests are served. ready: called with the
     address then. Raises what a part of the server raises when it fails.
     """
     logging.basicConfig(
@@ -57,32 +58,48 @@ async def _serve(
     ready: Ready,
 ) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    drain, stop = asyncio.Event(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, lambda: (stop if drain.is_set() else drain).set())
     if while_stdin:
         _watch_stdin(loop, stop)
-    serving = asyncio.create_task(_up(settings, roles, announce, ready))
+    up: asyncio.Future[Runtime] = loop.create_future()
+    serving = asyncio.create_task(_up(settings, roles, announce, ready, up))
+    draining = asyncio.create_task(_drain(drain, up, settings.grace))
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, draining, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             serving.cancel()
             await asyncio.wait({serving}, timeout=STOP_SECONDS)
         if not serving.cancelled() and serving.done():
             serving.result()
     finally:
-        stopping.cancel()
+        for task in (draining, stopping):
+            task.cancel()
         if announce is not None:
             await asyncio.to_thread(announce.unlink, missing_ok=True)
 
 
+async def _drain(drain: asyncio.Event, up: "asyncio.Future[Runtime]", seconds: float) -> None:
+    """Returns when the server may be stopped, after it was asked to. One that still starts has no work."""
+    await drain.wait()
+    if up.done() and seconds > 0:
+        await up.result().drain(seconds)
+
+
 async def _up(
-    settings: Settings, roles: frozenset[Role], announce: Path | None, ready: Ready
+    settings: Settings,
+    roles: frozenset[Role],
+    announce: Path | None,
+    ready: Ready,
+    up: "asyncio.Future[Runtime]",
 ) -> None:
     async with Runtime(settings, roles) as runtime:
+        up.set_result(runtime)
         if announce is not None:
             words = {"url": runtime.address, "pid": os.getpid(), "started": time.time()}
+            words |= {"health": runtime.health_address} if runtime.health_address else {}
             write_whole(announce, json.dumps(words))
         ready(runtime.address)
         await runtime.stopped()

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,9 +23,12 @@ from pointsman.router.workspace.artifacts import ArtifactLedger, Artifacts
 from pointsman.router.workspace.tracing import sweep_traces
 from pointsman.services.embedded import EmbeddedRedis
 from pointsman.services.memory import MemorySettings, memory_planner
+from pointsman.services.readiness import Readiness
 from pointsman.services.settings import Settings
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from pointsman.experts.models.encoder import Encoder
     from pointsman.router.planning.llm.settings import RemoteSettings
     from pointsman.services.api.server import Server
@@ -47,6 +50,10 @@ class Runtime:
         self.address: str | None = None
         self._stack = contextlib.AsyncExitStack()
         self._failed: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+        self.readiness = Readiness(self.roles)
+        self.health_address: str | None = None
+        self._drains: dict[Role, tuple[Callable[[float], None], asyncio.Task[None]]] = {}
+        """What makes a role take nothing new, and the task that ends when its work has ended."""
 
     async def __aenter__(self) -> "Runtime":
         try:
@@ -63,8 +70,28 @@ class Runtime:
         """Returns never; raises when a part has failed."""
         await asyncio.shield(self._failed)
 
+    async def drain(self, seconds: float) -> None:
+        """Takes nothing new, and returns when what is under way has ended, or after `seconds`.
+
+        Controllers before workers: their runs need those to end. What is left is given back when the
+        context closes.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        self.readiness.stopping = True
+        if "gateway" in self._drains:
+            self._drains["gateway"][0](seconds)
+        for role in ("controller", "worker", "gateway"):
+            left = until - asyncio.get_running_loop().time()
+            if role in self._drains and left > 0:
+                stop, task = self._drains[role]
+                if role != "gateway":
+                    stop(left)
+                await asyncio.wait({task}, timeout=left)
+
     async def _start(self) -> None:
         self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.settings.health_port is not None:
+            await self._probes(self.settings.health_port)
         url = self.settings.redis_url
         if url is None:
             url = await self._stack.enter_async_context(
@@ -77,6 +104,7 @@ class Runtime:
         self.workspace = Workspace(redis, artifacts=artifacts, memory=MemorySettings().terms)
         self._stack.push_async_callback(self.workspace.close)
         await self.workspace.ping()
+        self.readiness.workspace = self.workspace
         if "controller" in self.roles:
             self._run("sweep", _sweep(artifacts, self.workspace))
         encoder = None
@@ -89,7 +117,7 @@ class Runtime:
         if "gateway" in self.roles:
             await self._gateway()
 
-    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A part of us, until we stop; when it fails, `stopped` raises."""
         task = asyncio.create_task(work, name=name)
 
@@ -105,6 +133,13 @@ class Runtime:
 
         task.add_done_callback(ended)
         self._stack.push_async_callback(stop)
+        return task
+
+    async def _probes(self, port: int) -> None:
+        from pointsman.services.api.probes import create_probes
+
+        server, _ = await self._listening(create_probes(self.readiness), port)
+        self.health_address = server.address
 
     async def _encoder(self) -> "Encoder":
         # torch is imported in a thread, while Redis and the rest go on
@@ -131,7 +166,9 @@ class Runtime:
             self._stack.push_async_callback(expert.close)
         worker = Worker(self.workspace, LocalFiles(self.settings.files), experts)
         await worker.announce()
-        self._run("worker", worker.serve())
+        task = self._run("worker", worker.serve())
+        self._drains["worker"] = (lambda _: worker.drain(), task)
+        self.readiness.worker = worker
 
     async def _controller(self, url: str, encoder: "Encoder | None") -> None:
         from pointsman.router.routing.predicting import Predictor
@@ -161,13 +198,14 @@ class Runtime:
         self._run("warming", planner.warm(await self.workspace.catalog()))
         controller = Controller(self.workspace, graph)
         await self.workspace.announcements.controller_alive(controller.name, now=time.time())
-        self._run("controller", controller.serve())
+        task = self._run("controller", controller.serve())
+        self._drains["controller"] = (lambda _: controller.drain(), task)
+        self.readiness.controller = controller
 
     async def _gateway(self) -> None:
         from pointsman.experts.files import LocalFiles
         from pointsman.services.api.app import create_app
         from pointsman.services.api.gateway import ApiSettings
-        from pointsman.services.api.server import Server
 
         settings = self.settings
         app = create_app(
@@ -177,12 +215,21 @@ class Runtime:
                 host=settings.host,
                 allowed_hosts=settings.allowed_hosts,
                 max_upload_bytes=settings.upload_limit,
+                alone=self.roles == {"gateway"},
             ),
         )
-        server = Server(
-            app, host=settings.host, port=settings.port, log_level=settings.log_level.lower()
-        )
-        serving = asyncio.create_task(_serve(server), name="gateway")
+        server, task = await self._listening(app, settings.port)
+        self._drains["gateway"] = (server.leave, task)
+        self.address = server.address
+        self._announce()
+
+    async def _listening(self, app: "Starlette", port: int) -> "tuple[Server, asyncio.Task[None]]":
+        """Raises WorkspaceUnavailable when the port cannot be had."""
+        from pointsman.services.api.server import Server
+
+        host = self.settings.host
+        server = Server(app, host=host, port=port, log_level=self.settings.log_level.lower())
+        serving = asyncio.create_task(_serve(server), name=f"port {port}")
 
         async def stop() -> None:
             server.should_exit = True
@@ -194,12 +241,11 @@ class Runtime:
                 if serving.done():
                     await serving
                     raise WorkspaceUnavailable(
-                        f"port {settings.port} on {settings.host} cannot be had; choose another "
-                        "with --port"
+                        f"port {port} on {host} cannot be had; choose another with --port or "
+                        "--health-port"
                     )
                 await asyncio.sleep(0.01)
-        self.address = server.address
-        self._announce()
+        return server, serving
 
     def _announce(self) -> None:
         """Tells other programs of this user where we are; taken back when we stop."""

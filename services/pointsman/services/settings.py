@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     http_allow: "host:port" that http.get may reach although they are not public. capabilities: YAML or
     Python files with capabilities of your own. workflows: a folder with workflows of your own (default:
     "workflows" in home; it need not exist). tools: a folder with registered APIs (default: "tools" in home). policy: what may be
-    called by whom (default: "policy.yaml" in home, which need not exist). A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
+    called by whom (default: "policy.yaml" in home, which need not exist). health_port: where /livez, /readyz and
+    /metrics of this process are answered, besides the gateway. grace: seconds that work under way is given at
+    SIGTERM. A model is used when OPENAI_API_KEY or OPENAI_BASE_URL is
     set; prices are dollars per million tokens.
     """
 
@@ -50,6 +52,8 @@ class Settings(BaseSettings):
     upload_limit: Annotated[int, Field(gt=0)] = 512 << 20
     threads: Annotated[int, Field(ge=0)] = 0
     log_level: str = "warning"
+    health_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    grace: Annotated[float, Field(ge=0, le=3600)] = 10.0
 
     openai_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key")

@@ -39,7 +39,7 @@ class Defect(PointsmanError):
 
 
 class Controller:
-    """Runs until cancelled; runs that are under way are then left to another controller."""
+    """Runs until cancelled; runs that are under way are then given to another controller."""
 
     def __init__(self, workspace: Workspace, graph: ControllerGraph) -> None:
         self._workspace = workspace
@@ -48,15 +48,35 @@ class Controller:
         self._free = asyncio.Semaphore(RUNS_AT_ONCE)
         self._mine: set[RunId] = set()
         self._called_back: set[RunId] = set()
+        self._draining = asyncio.Event()
+
+    @property
+    def under_way(self) -> int:
+        """How many runs are stepped here now."""
+        return len(self._mine)
 
     async def serve(self) -> None:
+        """Until `drain`: then it returns when the last of its runs has ended or is parked."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._alive(group))
-                await self._take(group)
+                taking = (
+                    group.create_task(self._alive(group)),
+                    group.create_task(self._take(group)),
+                )
+                await self._draining.wait()
+                for task in taking:
+                    task.cancel()
+                await self._gone()
         finally:
-            with suppress(WorkspaceUnavailable):
-                await self._workspace.announcements.controller_gone(self.name)
+            await self._gone()
+
+    def drain(self) -> None:
+        """Takes no run from now on; those that are under way go on."""
+        self._draining.set()
+
+    async def _gone(self) -> None:
+        with suppress(WorkspaceUnavailable):
+            await self._workspace.announcements.controller_gone(self.name)
 
     async def _take(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -125,6 +145,9 @@ class Controller:
             log.info("%s: waits for people", run)
         except (StaleOwner, StaleCheckpoint, RunOver) as error:
             log.info("%s: left to another controller: %s", run, error)
+        except asyncio.CancelledError:
+            await self._give_back(owner)
+            raise
         except AWAY:
             raise
         except Exception:
@@ -134,6 +157,11 @@ class Controller:
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _give_back(self, owner: Owner) -> None:
+        """The lease ends now, so that another controller need not wait for its end."""
+        with suppress(StaleOwner, RunOver, *AWAY):
+            await self._workspace.keep(owner, lease=0.0)
 
     async def _keep(self, owner: Owner) -> None:
         while True:

@@ -84,6 +84,15 @@ class Announcements:
             if digest in self._known
         ]
 
+    async def hosted(self, worker: str, experts: Sequence[str], *, now: float) -> frozenset[str]:
+        """Those of `experts` that this very worker has announced and that count as alive."""
+        if not experts:
+            return frozenset()
+        with redis_errors("experts"):
+            found: Any = await self._redis.hmget(WORKERS, [f"{e}|{worker}" for e in experts])
+        seen = [float(value.partition("|")[2]) if value else 0.0 for value in found]
+        return frozenset(e for e, at in zip(experts, seen, strict=True) if now - at <= ALIVE)
+
     async def catalog(self, *, now: float) -> Catalog:
         """The union of what live experts serve; the same object as long as nothing changed."""
         experts = await self.experts(now=now)

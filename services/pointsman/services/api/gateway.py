@@ -19,6 +19,7 @@ class ApiSettings:
     """host: the address the server is bound to; on loopback only loopback names and `allowed_hosts`
     are answered. Sizes are bytes, times are seconds.
 
+    alone: no other role runs in this process, so its readiness does not depend on theirs.
     allowed_hosts: host names, without port, under which the server may be reached; empty on another
     address than loopback means any.
     """
@@ -30,6 +31,7 @@ class ApiSettings:
     max_upload_files: int = 1_000
     max_request_characters: int = 100_000
     heartbeat: float = 10.0
+    alone: bool = False
 
     @property
     def hosts(self) -> frozenset[str] | None:
@@ -41,13 +43,16 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """`closing` is set when the server begins to stop: everything that waits then ends at once."""
+    """`leaving` is set when the server begins to stop: streams that can be resumed then end at once, for
+    their clients to go on elsewhere. `closing` is set when what else waits is to end, too.
+    """
 
     workspace: Workspace
     files: LocalFiles
     settings: ApiSettings
     profiles: Profiles
     telemetry: Telemetry = field(default_factory=Telemetry)
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 

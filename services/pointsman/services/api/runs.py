@@ -273,7 +273,7 @@ async def _messages(here: Gateway, events: AsyncIterator[Posted]) -> AsyncIterat
     here.telemetry.stream_opened()
     try:
         yield ServerSentEvent(retry=1_000, sep="\n")
-        async with aclosing(until(here.closing, events)) as watched:
+        async with aclosing(until(here.leaving, events)) as watched:
             async for posted in watched:
                 text = EVENT.dump_json(posted.event).decode()
                 yield ServerSentEvent(text, event=posted.event.type, id=posted.id, sep="\n")

@@ -1,5 +1,7 @@
 """Profiles of files for planner tests: what planning knows of a file without opening it."""
 
+from dataclasses import replace
+
 from pointsman.router.values import Column, ColumnType, FileId, FileProfile, FileRef, Json
 
 
@@ -19,6 +21,10 @@ def _table(name: str, rows: int, /, **columns: tuple[ColumnType, tuple[Json, ...
 def _text(name: str, opening: str) -> FileProfile:
     ref = FileRef(FileId("f_" + name.replace(".", "_").replace("/", "_")), name, "text/plain", 900)
     return FileProfile(ref, "text", opening=opening)
+
+
+def _list(name: str, *items: str) -> FileProfile:
+    return replace(_text(name, "\n".join(items)), samples={"text": items})
 
 
 FILES: dict[str, FileProfile] = {
@@ -104,6 +110,13 @@ FILES: dict[str, FileProfile] = {
             humidity=("number", (40.0, 41.5)),
             time=("datetime", ("2024-05-06T10:00:00",)),
         ),
+        _list(
+            "opinions.txt",
+            "The delivery was two weeks late and nobody answered.",
+            "Lovely quality, she wears it every day.",
+            "I was charged twice.",
+        ),
+        _list("todo.txt", "call the plumber", "pay the electricity bill", "renew passport"),
         _text("contract.txt", "This agreement is made on 3 May 2021 between Acme Ltd and"),
         _text("policy.md", "# Backup policy\nBackups are kept for"),
         _text("speech.txt", "My fellow citizens, today we"),

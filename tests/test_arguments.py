@@ -54,6 +54,10 @@ def filled(text: str, capability: Capability, **given_: Any) -> Filled:
         ("$1,200.50 * 3", "1200.5 * 3"),
         ("what percentage of 80 is 20", "20 / 80 * 100"),
         ("15% of 20% of 500", "(500 * 20 / 100) * 15 / 100"),
+        ("18% of 240 plus 15", "0.18 * 240 + 15"),
+        ("what is 1/7 rounded to 3 digits", "round(1 / 7, 3)"),
+        ("round 2.71828 to two decimal places", "round(2.71828, 2)"),
+        ("split a bill of 84.60 with 15% tip between 4 people", "84.6 * (100 + 15) / 100 / 4"),
     ],
 )
 def test_arithmetic_is_written_as_an_expression(text: str, expression: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pointsman.experts.base import Call
 from pointsman.experts.files import LocalFiles
+from pointsman.experts.profiles import profile
 from pointsman.experts.tools.documents import read
 from pointsman.router.errors import BadArguments, BadFile
 
@@ -17,9 +18,9 @@ def files(tmp_path: Path) -> LocalFiles:
     return LocalFiles(tmp_path / "files")
 
 
-def texts(files: LocalFiles, **contents: bytes) -> Any:
+def texts(files: LocalFiles, by: str = "document", **contents: bytes) -> Any:
     refs = [files.create(n.replace("__", "."), "", c).to_json() for n, c in contents.items()]
-    return asyncio.run(read.run(Call("text.read", {"files": refs}, files, 0.0)))
+    return asyncio.run(read.run(Call("text.read", {"files": refs, "by": by}, files, 0.0)))
 
 
 def word(text: str) -> bytes:
@@ -75,3 +76,40 @@ def test_what_cannot_be_read_is_left_out_and_said(files: LocalFiles) -> None:
         texts(files, b__txt=b"")
     with pytest.raises(BadArguments, match="at least one"):
         texts(files)
+
+
+LIST = b"- It broke after three days. Very sad.\n\n- 2) stays\n* last"
+
+
+def test_a_list_is_read_an_item_a_row(files: LocalFiles) -> None:
+    done = texts(files, "line", a__txt=LIST)
+    assert [c["name"] for c in done.value["columns"]] == ["line", "text"]
+    assert done.value["rows"] == [
+        [1, "It broke after three days. Very sad."],
+        [2, "2) stays"],
+        [3, "last"],
+    ]
+    assert done.note is not None
+    assert done.note.endswith(" words, 3 lines")
+
+
+def test_parts_of_several_documents_carry_their_files(files: LocalFiles) -> None:
+    done = texts(files, "sentence", a__txt=b"One is here. Two is there.", b__txt=b"Three came.")
+    assert done.value["rows"] == [
+        ["a.txt", 1, "One is here."],
+        ["a.txt", 2, "Two is there."],
+        ["b.txt", 1, "Three came."],
+    ]
+    assert texts(files, "paragraph", a__txt=b"A b\nc.\n\nD.").value["rows"] == [
+        [1, "A b\nc."],
+        [2, "D."],
+    ]
+
+
+def test_a_text_of_lines_is_known_as_a_list(files: LocalFiles) -> None:
+    listed = profile(files.create("a.txt", "", LIST), files)
+    assert listed.listed
+    assert listed.samples == {"text": ("It broke after three days. Very sad.", "2) stays", "last")}
+    assert not profile(
+        files.create("b.txt", "", b"One text.\n\nOf paragraphs, in all two."), files
+    ).listed

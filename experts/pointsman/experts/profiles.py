@@ -8,12 +8,15 @@ from pointsman.experts.database import Database, guarded_errors, json_cell
 from pointsman.experts.documents import document_text
 from pointsman.experts.formats import format_of, head_text
 from pointsman.experts.readers import Opened, open_table
+from pointsman.experts.tables import lines_of_list
 from pointsman.router.errors import BadArguments, BadFile
 from pointsman.router.values import Column, FileProfile, FileRef, Json
 
 SAMPLES: Final = 50
 SAMPLE_LENGTH: Final = 200
 OPENING: Final = 1_000
+LIST: Final = 3
+"""Lines that a text must have at least to be taken for a list."""
 PROFILE_SECONDS: Final = 30.0
 LARGE: Final = 64 * 1024 * 1024
 """Bytes from which types are told from the first rows alone; reading the table checks all of them."""
@@ -25,8 +28,8 @@ def profile(ref: FileRef, files: Files) -> FileProfile:
     try:
         form = format_of(path, ref.name)
         if form in ("text", "html"):
-            head, _ = head_text(path, ref.name)
-            return FileProfile(ref, "text", opening=head.lstrip("\ufeff")[:OPENING])
+            head, more = head_text(path, ref.name)
+            return _of_text(ref, head.lstrip("\ufeff"), whole=not more)
         if form == "docx":
             text = document_text(path, ref.name)
             return FileProfile(ref, "text", opening=text[:OPENING])
@@ -38,6 +41,16 @@ def profile(ref: FileRef, files: Files) -> FileProfile:
         return _of_table(ref, files)
     except (BadFile, BadArguments) as error:
         return FileProfile(ref, "other", error=str(error))
+
+
+def _of_text(ref: FileRef, head: str, *, whole: bool) -> FileProfile:
+    """head: the beginning, or the whole text. A list is told from a text by its lines."""
+    full = head if whole else head[: head.rfind("\n") + 1]
+    items = lines_of_list(full) if not ref.name.lower().endswith((".htm", ".html")) else []
+    if len(items) < LIST:
+        return FileProfile(ref, "text", opening=head[:OPENING])
+    samples = {"text": tuple(i[:SAMPLE_LENGTH] for i in dict.fromkeys(items))[:SAMPLES]}
+    return FileProfile(ref, "text", samples=samples, opening=head[:OPENING])
 
 
 def _of_table(ref: FileRef, files: Files) -> FileProfile:

@@ -222,7 +222,7 @@ class FileProfile:
 
     `columns` and `row_count` are set for tables; `samples[column]` holds up to 50 distinct values
     (all of them when the column has no more than 50: then it is in `complete`). `opening` is the first
-    1,000 characters of a text. `error` is set when the content could not be read; planning then says so.
+    1,000 characters of a text; one that is a list, an item a line, has `samples["text"]` too. `error` is set when the content could not be read; planning then says so.
     """
 
     ref: FileRef
@@ -234,6 +234,11 @@ class FileProfile:
     sheets: tuple[str, ...] = ()
     opening: str | None = None
     error: str | None = None
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is a text whose lines are items of a list."""
+        return self.shape == "text" and self.samples is not None
 
     def to_json(self) -> JsonObject:
         return {

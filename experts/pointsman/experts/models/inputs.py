@@ -15,6 +15,9 @@ from pointsman.router.values import TEXTS, Json, Table, is_kind
 Texts: TypeAlias = Annotated[Any, WithJsonSchema(dict(TEXTS))]
 """A parameter that takes a table, a list of texts or one text."""
 
+PARTS = frozenset(("line", "paragraph", "sentence"))
+"""Columns that number the parts of documents: each row is a text of its own."""
+
 Document: TypeAlias = tuple[str | None, str]
 
 
@@ -44,7 +47,8 @@ def is_documents(texts: Any) -> bool:
     value: Any = texts.to_json() if isinstance(texts, Table) else texts
     if not is_kind(value, "table"):
         return False
-    return {"file", "text"} <= {str(c["name"]).casefold() for c in value["columns"]}
+    names = {str(c["name"]).casefold() for c in value["columns"]}
+    return {"file", "text"} <= names and not names & PARTS
 
 
 async def vectors_of(

@@ -62,6 +62,11 @@ def split_sentences(text: str) -> list[str]:
     return [s.text for s in sentences_of(text)]
 
 
+def split_paragraphs(text: str) -> list[str]:
+    """What stands between blank lines."""
+    return [text[low:high].strip() for low, high in _paragraphs(text)]
+
+
 def passages_of(text: str, *, size: int = 3, overlap: int = 1, longest: int = 900) -> list[Passage]:
     """Passages of `size` sentences, `overlap` of them shared with the one before, within `longest` characters.
 

@@ -144,7 +144,15 @@ RANKED = re.compile(
     re.IGNORECASE,
 )
 """A ranking of its own: "and the three largest orders"."""
+MEASURE_TO = re.compile(
+    r"(?:\b|(?<=\s))[$€£]?\d[\d.,]*\s*[^\W\d]+(?:\s[^\W\d]+)?\s+(?:to|in|into)\s+[^\W\d]+",
+    re.IGNORECASE,
+)
+""" "70 fahrenheit to celsius", after another one."""
 GROUPED = re.compile(r"\b(?:per|by|each|every)\b", re.IGNORECASE)
+AGE = re.compile(r"\bborn\b.*\bhow old\b", re.IGNORECASE)
+PAIRED = ((GROUPED, RANKED), (MEASURE_TO, MEASURE_TO))
+"""What opens a clause of its own after what."""
 LEAD_IN = re.compile(
     r"^\W*(?:according to|based on|in|from|using|with|for|given|regarding|about|within|as per|per|looking at|on|of|out of|across|"
     r"after|before|between|since|during|if|when|once)\b(?!.*\b(?:is|are|was|were|find|show|give|list|count)\b)",
@@ -177,10 +185,11 @@ def _opens(rest: str, before: str, link: str) -> bool:
         re.IGNORECASE,
     ):
         return True
-    if RANKED.match(rest) and GROUPED.search(before):
+    if any(then.match(rest) and earlier.search(before) for earlier, then in PAIRED):
         return True
     if first in OPENERS:
-        return not (link.strip() == "," and first in {"which", "who", "whose", "where", "when"})
+        relative = link.strip() == "," and first in {"which", "who", "whose", "where", "when"}
+        return not relative and not AGE.search(f"{before} {rest}")
     if re.match(r"(?:of|from|among) (?:those|these|them|which)\b", rest, re.IGNORECASE):
         return True
     if first not in VERBS:
@@ -199,7 +208,7 @@ def _opens(rest: str, before: str, link: str) -> bool:
 def _clause(text: str, start: int, end: int, link: str, *, first: bool) -> Clause | None:
     body = text[start:end]
     lead = len(body) - len(body.lstrip(" \t\n,;.!?…"))
-    body = body[lead:].rstrip(" \t\n,;.!…")
+    body = body[lead:].rstrip(" \t\n,;:.!…")
     if not re.search(r"\w", body):
         return None
     core = POLITE.sub("", body)

@@ -32,7 +32,10 @@ from pointsman.router.planning.draft import Draft, Value
 from pointsman.router.planning.learned.chooser import SetChooser
 from pointsman.router.planning.mentions import Mentions
 from pointsman.router.planning.retrieval import Hit, Retrieval
+from pointsman.router.planning.texts import is_text_capability
 
+LOOKED_THROUGH = frozenset(("text.answer", "text.search", "text.filter"))
+"""What looks through texts that somebody has, not through the words of the request."""
 OWN = 0.15
 """What a cue counts for one of our own capabilities, beside a capability that has none."""
 NEAREST = 250
@@ -103,10 +106,19 @@ class Composer:
             return Understood(self.sources.read(files), 0.9, way="exact")
         source = await self.sources.of(clause, focus, files, page, hits)
         found = await self._served(clause, source, hits)
+        whole = self.sources.whole(source)
+        if whole is not None and (found is None or found.value is None):
+            found = await self._served(clause, whole, hits) or found
         if found is not None:
             return found
         if page is not None and FETCHES.match(text):
             return Understood(page, 0.9, way="exact")
+        inside = self.sources.inside(clause) if source is None else None
+        if inside is not None and hits and _takes_text(hits[0]):
+            rest, value = inside
+            found = await self._served(rest, value, hits)
+            if found is not None and found.value is not None:
+                return found
         return self._not_understood(text, source, hits[0] if hits else None)
 
     async def _served(
@@ -182,3 +194,9 @@ class Composer:
             names = ", ".join(c.name for c in source.table.columns[:30])
             why += f"; {source.table.name} has the columns {names}"
         return Understood(None, 0.0, why)
+
+
+def _takes_text(hit: Hit) -> bool:
+    """Whether a capability does something with a text that may stand in the request itself."""
+    name = hit.capability.name
+    return hit.score >= FITS and is_text_capability(name) and name not in LOOKED_THROUGH

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pointsman.router.catalog import Capability, Catalog
 from pointsman.router.errors import BadFile
@@ -13,6 +13,7 @@ from pointsman.router.values import Column, FileProfile
 SENTIMENTS = ("positive", "neutral", "negative")
 EMOTIONS = ("anger", "joy", "sadness", "fear", "disgust", "surprise", "neutral")
 KNOWN_VALUES: Mapping[str, tuple[str, ...]] = {"sentiment": SENTIMENTS, "emotion": EMOTIONS}
+Part = Literal["line", "sentence", "paragraph"]
 PROSE = 5
 """Words that a cell has on average in a column of prose."""
 
@@ -23,7 +24,7 @@ class Value:
 
     argument: what stands in the plan. kinds: what it is. table: its columns, when it is a table and they
     are known. maker: the capability that gives it. documents: whole documents, not rows. clause: the
-    number of the clause that made it.
+    number of the clause that made it. items: each row is a text, however short.
     """
 
     argument: Any
@@ -33,6 +34,7 @@ class Value:
     documents: bool = False
     clause: int = -1
     label: str | None = None
+    items: bool = False
 
     @property
     def task(self) -> TaskId | None:
@@ -41,7 +43,7 @@ class Value:
     @property
     def prose(self) -> str | None:
         """The column that holds prose, by the samples; None when no column does."""
-        if isinstance(self.argument, list):
+        if self.items or isinstance(self.argument, list):
             return "text"
         return prose_column(self.table) if self.table is not None else None
 
@@ -81,7 +83,7 @@ class Draft:
     values: list[Value] = field(default_factory=list)
     answers: list[TaskId] = field(default_factory=list)
     fallbacks: list[tuple[TaskId, TaskId]] = field(default_factory=list)
-    _read: dict[tuple[str, ...], Value] = field(default_factory=dict)
+    _read: dict[tuple[Part | None, tuple[str, ...]], Value] = field(default_factory=dict)
 
     def can(self, name: str) -> bool:
         return name in self.catalog
@@ -130,9 +132,10 @@ class Draft:
             id = TaskId(f"{word}-{count}")
         return id
 
-    def read(self, files: Sequence[FileProfile], clause: int) -> Value:
-        """The content of files: one table, or documents. Raises BadFile when one cannot be read."""
-        key = tuple(f.ref.id for f in files)
+    def read(self, files: Sequence[FileProfile], clause: int, by: Part | None = None) -> Value:
+        """The content of files: one table, or documents, or each of their parts. Raises BadFile when one
+        cannot be read."""
+        key = (by, tuple(f.ref.id for f in files))
         if key in self._read:
             return self._read[key]
         for file in files:
@@ -143,16 +146,24 @@ class Draft:
             value = self._read_table(files[0], clause)
         else:
             names = files[0].ref.name if len(files) == 1 else f"{len(files)} files"
-            value = self.add(
-                "text.read",
-                {"files": [f.ref.to_json() for f in files]},
-                f"read {names}",
-                clause=clause,
-            )
-            columns = (Column("file", "text"), Column("text", "text"))
-            value = replace(value, table=TableContext(names, columns), documents=True)
+            value = self._read_texts(files, names, clause, by)
         self._read[key] = value
         return value
+
+    def _read_texts(
+        self, files: Sequence[FileProfile], names: str, clause: int, by: Part | None
+    ) -> Value:
+        arguments = {"files": [f.ref.to_json() for f in files], "by": by}
+        title = f"read {names}, {by} by {by}" if by else f"read {names}"
+        made = self.add("text.read", arguments, title, clause=clause)
+        text = Column("text", "text")
+        file = (Column("file", "text"),)
+        if by is None:
+            return replace(made, table=TableContext(names, (*file, text)), documents=True)
+        columns = (*(file if len(files) > 1 else ()), Column(by, "integer"), text)
+        found = [v for f in files for v in (f.samples or {}).get("text", ())]
+        table = TableContext(names, columns, {"text": tuple(found)})
+        return replace(made, table=table, documents=False, items=True)
 
     def _read_table(self, file: FileProfile, clause: int) -> Value:
         name = file.ref.name

@@ -25,6 +25,8 @@ OUTPUT_NAME = re.compile(
 )
 SAVING = re.compile(r"\b(?:save|export|write|store|output|download|dump)\b", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|[a-z]\))\s+(.*\S)\s*$", re.MULTILINE)
+COUNTED = re.compile(r"(?<!\S)\(?(\d{1,2})[.):]\s+(?=\S)")
+SEVERAL = re.compile(r"\b(?:these|those|following|list|each of|all of|\w{3,}s)\b", re.IGNORECASE)
 LEAD = re.compile(
     r"^\W*(?:from|in|for|using|with|about|regarding|re|on|based on|given|according to)\b[^.!?\n]{0,80}$",
     re.I,
@@ -114,6 +116,9 @@ def _written_in(text: str) -> tuple[tuple[str, ...], str | None, int, int]:
             bullets[0].start(),
             bullets[-1].end(),
         )
+    counted = _counted_in(text)
+    if counted is not None:
+        return counted
     for colon in BODY.finditer(text):
         rest = text[colon.end() :].rstrip()
         if URL.match(text, max(0, colon.start() - 5)) or text[colon.start() + 1 :][:2] == "//":
@@ -126,12 +131,40 @@ def _written_in(text: str) -> tuple[tuple[str, ...], str | None, int, int]:
             if max(len(line) for line in lines) <= 300:
                 return tuple(line.strip("\"'“”,") for line in lines), None, start, start + len(rest)
             return (), rest, start, start + len(rest)
+        listed = _listed_in(rest, text[: colon.start()])
+        if listed:
+            return listed, None, start, start + len(rest)
         if len(rest.split()) >= 4 and not QUOTED.match(rest):
-            if rest.count(";") >= 2:
-                parts = tuple(p.strip() for p in rest.split(";") if p.strip())
-                return parts, None, start, start + len(rest)
             return (), rest, start, start + len(rest)
     return (), None, 0, 0
+
+
+def _counted_in(text: str) -> tuple[tuple[str, ...], None, int, int] | None:
+    """ "1) one thing 2) another": items that are numbered from 1 on in one line."""
+    marks: list[re.Match[str]] = []
+    for mark in COUNTED.finditer(text):
+        if int(mark[1]) == len(marks) + 1:
+            marks.append(mark)
+    if len(marks) < 2:
+        return None
+    ends = [m.start() for m in marks[1:]] + [len(text.rstrip())]
+    items = tuple(
+        text[m.end() : end].strip(' \t\n,;"“”') for m, end in zip(marks, ends, strict=True)
+    )
+    return (items, None, marks[0].start(), ends[-1]) if all(items) else None
+
+
+def _listed_in(rest: str, before: str) -> tuple[str, ...]:
+    """Items between semicolons; or between commas, where several things were announced and all are short."""
+    if rest.count(";") >= 2:
+        return tuple(p.strip() for p in rest.split(";") if p.strip())
+    parts = [re.sub(r"^(?:and|or)\s+", "", p.strip()).strip("\"'“”.") for p in rest.split(",")]
+    if len(parts) == 2 or not SEVERAL.search(before):
+        parts = []
+    if parts and (two := re.fullmatch(r"(.+?)\s+(?:and|or)\s+(.+)", parts[-1])):
+        parts[-1:] = [two[1], two[2]]
+    short = all(0 < len(p.split()) <= 4 for p in parts)
+    return tuple(parts) if len(parts) >= 3 and short else ()
 
 
 def _named(

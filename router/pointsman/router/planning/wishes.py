@@ -22,6 +22,13 @@ COMPLAINTS = re.compile(
     r"\b(?:complain\w*|moan\w*|grip(?:e|es|ing)|pain points?|grievances?|dissatisf\w+|dislike\w*|hate\w*|unhappy)\b",
     re.IGNORECASE,
 )
+PROBLEMS = re.compile(r"\b(?:problems?|issues|troubles?|difficult(?:y|ies))\b", re.IGNORECASE)
+ARE_COMPLAINTS = re.compile(
+    r"\b(?:which|what|who)\b.*\b(?:are|is|were|was|sounds?|seems?|looks?)\s+(?:like\s+)?(?:an?\s+)?complain\w+"
+    r"|^\W*(?:find|show|list|get|give me|pick|extract|return|keep|only)\b\s+(?:me\s+)?(?:only\s+)?(?:all\s+)?(?:the\s+)?complaints?\W*$",
+    re.IGNORECASE,
+)
+"""What asks for the texts that are complaints, whatever they are about."""
 EMOTION = re.compile(
     r"\b(?:angry|furious|annoyed|irate|upset|frustrated|mad|joyful|sad|afraid|scared|worried|grateful|thankful|"
     r"confused|disgusted|surprised|excited|happy|unhappy|urgent|polite|rude|sarcastic)\b",

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pointsman.router.planning.arguments.amounts import Amount, amounts
 
@@ -56,7 +57,7 @@ _PEOPLE = r"(?:\s+(?:people|persons?|ways|friends|of\s+us|parts|equal\s+parts|co
 _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(p, re.IGNORECASE), form)
     for p, form in (
-        (r"(?P<a>[#x])%\s+of\s+(?P<b>.+)", "({b}) * {a} / 100"),
+        (r"(?P<a>[#x])%\s+of\s+(?P<b>(?:(?!\b(?:plus|minus|added|less)\b|\s[-+−–]\s).)+)", "({b}) * {a} / 100"),
         (r"(?P<a>[#x])%\s+(?:off|discount\s+(?:on|off)|less\s+than)\s+(?:of\s+)?(?P<b>[#x])", "{b} * (100 - {a}) / 100"),
         (r"(?P<b>[#x])\s+(?:with|after|at)\s+(?:an?\s+)?(?P<a>[#x])%\s+(?:off|discount|reduction)", "{b} * (100 - {a}) / 100"),
         (r"(?:take|deduct|subtract)\s+(?P<a>[#x])%(?:\s+\w+)?\s+(?:off|from|of)\s+(?P<b>[#x])", "{b} * (100 - {a}) / 100"),
@@ -65,6 +66,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?:decrease|reduce|lower|discount)\s+(?P<b>[#x])\s+by\s+(?P<a>[#x])%", "{b} * (100 - {a}) / 100"),
         (r"(?P<b>[#x])\s*(?:plus|\+|with|including|incl\.?)\s*(?P<a>[#x])%(?:\s+(?:vat|tax|sales\s+tax|tip|gst))?", "{b} * (100 + {a}) / 100"),
         (r"(?P<b>[#x])\s*(?:minus|-)\s*(?P<a>[#x])%", "{b} * (100 - {a}) / 100"),
+        (r"(?:split|share|divide)\s+(?:an?\s+|the\s+)?(?:bill|check|cost|price|total|sum|amount)?\s*(?:of\s+)?(?P<b>[#x])\s+(?:with|plus|and|including)\s+(?:an?\s+)?(?P<a>[#x])%\s*(?:tip|vat|tax|service|service\s+charge|gratuity)?\s*,?\s+(?:equally\s+|evenly\s+)?(?:between|among|amongst|by|into|over|across)\s+(?P<c>[#x])" + _PEOPLE, "{b} * (100 + {a}) / 100 / {c}"),
         (r"(?:an?\s+)?(?P<a>[#x])%\s+(?:tip|vat|tax|interest|commission)\s+(?:on|for|of)\s+(?P<b>[#x])", "{b} * {a} / 100"),
         (r"what\s+percent(?:age)?\s+(?:of\s+(?P<b>[#x])\s+is\s+(?P<a>[#x]))", "{a} / {b} * 100"),
         (r"(?P<a>[#x])\s+(?:is|as)\s+(?:what|a)\s+percent(?:age)?\s+of\s+(?P<b>[#x])", "{a} / {b} * 100"),
@@ -80,7 +82,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"halve\s+(?P<a>[#x])", "{a} / 2"),
         (r"(?:multiply)\s+(?P<a>[#x])\s+(?:by|with)\s+(?P<b>[#x])", "{a} * {b}"),
         (r"(?:divide)\s+(?P<a>[#x])\s+by\s+(?P<b>[#x])", "{a} / {b}"),
-        (r"(?:split|share|divide)\s+(?P<a>[#x])\s+(?:equally\s+|evenly\s+)?(?:between|among|amongst|by|into|over|across)\s+(?P<b>[#x])" + _PEOPLE, "{a} / {b}"),
+        (r"(?:split|share|divide)\s+(?:(?:an?\s+|the\s+)?(?:bill|check|cost|price|total|sum|amount)\s+(?:of\s+)?)?(?P<a>[#x])\s+(?:equally\s+|evenly\s+)?(?:between|among|amongst|by|into|over|across)\s+(?P<b>[#x])" + _PEOPLE, "{a} / {b}"),
         (r"(?P<a>[#x])\s+(?:split|divided|shared)\s+(?:equally\s+|evenly\s+)?(?:between|among|by|into)\s+(?P<b>[#x])" + _PEOPLE, "{a} / {b}"),
         (r"(?:add)\s+(?P<a>[#x])\s+(?:to|and|with)\s+(?P<b>[#x])", "{b} + {a}"),
         (r"(?:subtract|take|deduct)\s+(?P<a>[#x])\s+(?:from|away\s+from|off)\s+(?P<b>[#x])", "{b} - {a}"),
@@ -90,9 +92,17 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?:square|the\s+square\s+of)\s+(?P<a>[#x])", "{a} ^ 2"),
         (r"(?:add|sum|total)(?:\s+up)?\s+" + _LIST, "sum({list})"),
         (r"(?:the\s+)?(?P<fn>sum|total|average|mean|avg|minimum|min|maximum|max|smallest|largest)\s+(?:of|for|between|among)?\s*(?:the\s+numbers\s+|these\s+numbers:?\s+)?:?\s*" + _LIST, "{fn}({list})"),
-        (r"round\s+(?P<a>[#x])(?:\s+to\s+(?P<b>[#])\s+(?:decimals?|decimal\s+places?|places?|digits?))?", "round({a})"),
+        (r"round\s+(?P<a>[#x])", "round({a})"),
     )
 )  # fmt: skip
+_ROUNDED = re.compile(
+    r",?\s+(?:(?:and\s+)?round(?:ed)?(?:\s+(?:it|that|off))?\s+)?(?:to|with)\s+(?P<digits>#|one|two|three|four|five|six|ten)\s+"
+    r"(?:decimals?|(?:decimal\s+)?(?:places?|digits?)|digits?\s+after\s+the\s+(?:point|comma))$",
+    re.IGNORECASE,
+)
+"""How many digits after the point are wanted, at the end of a calculation."""
+_DIGITS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10}
+_SHARE = re.compile(r"#%\s+of\s+(?=#(?!%))", re.IGNORECASE)
 _ROOT = re.compile(r"(?:the\s+)?(?:square\s+root|sqrt|root)\s+of\s+", re.IGNORECASE)
 _CHARS = re.compile(r"(?:[#x]|\^[23](?!\d)|sqrt|abs|round|min|max|sum|mean|[-+*/^%(),\s])+")
 
@@ -105,12 +115,23 @@ def arithmetic(text: str) -> Arithmetic | None:
     body = text[start:end]
     numbers = [a for a in amounts(body) if a.unit in (None, "%") or len(a.unit) == 3]
     masked, values = _masked(body, numbers)
-    expression = _sentence(masked, values) or _formula(masked, values)
+    expression = _read(masked, values)
     if expression is None:
         return None
     variables = (EARLIER,) if re.search(r"\bx\b", expression) else ()
     unit = next((a.unit for a in numbers if a.unit and a.unit != "%"), None)
     return Arithmetic(expression, variables, (start, end), unit)
+
+
+def _read(masked: str, values: list[str]) -> str | None:
+    rounded = _ROUNDED.search(masked)
+    if rounded is None:
+        return _sentence(masked, values) or _formula(masked, values)
+    digits = values[-1] if rounded["digits"] == "#" else str(_DIGITS[rounded["digits"].lower()])
+    rest = re.sub(r"^round\s+", "", masked[: rounded.start()], flags=re.IGNORECASE)
+    inner = rest if rest in ("#", "x") else None
+    inner = _fill(inner, values) if inner else _sentence(rest, values) or _formula(rest, values)
+    return None if inner is None or not digits.isdigit() else f"round({inner}, {digits})"
 
 
 def _trimmed(text: str) -> tuple[int, int]:
@@ -193,13 +214,22 @@ def _formula(masked: str, values: list[str]) -> str | None:
     form = masked
     for pattern, sign in _WORD_OPERATORS:
         form = re.sub(pattern, sign, form, flags=re.IGNORECASE)
-    form = form.replace("**", "^").replace("√", "sqrt ")
+    form, values = _shares(form.replace("**", "^").replace("√", "sqrt "), values)
     form = _ROOT.sub("sqrt ", form)
     form = re.sub(r"sqrt\s+([#x])", r"sqrt(\1)", form)
     if not _CHARS.fullmatch(form) or not _is_expression(form):
         return None
     form = re.sub(r"\s*([-+*/^])\s*", r" \1 ", form).strip()
     return _fill(re.sub(r"^- ", "-", re.sub(r"([(,]) - ", r"\1-", form)), values)
+
+
+def _shares(form: str, values: list[str]) -> tuple[str, list[str]]:
+    """ "18% of 50" as 0.18 * 50: it binds as tightly as a product."""
+    found = list(values)
+    for share in _SHARE.finditer(form):
+        place = form[: share.start()].count("#")
+        found[place] = format(Decimal(found[place]) / 100, "f")
+    return _SHARE.sub("# * ", form), found
 
 
 _OPERANDS = re.compile(r"[-f(]*n[)p]*(?:[-o,][-f(]*n[)p]*)*")

@@ -42,8 +42,12 @@ async def by_feeling(
 
 
 def _wanted(clause: Clause, hits: Sequence[Hit]) -> str | None:
-    complaints = wishes.COMPLAINTS.search(clause.core) and _asks_for_topics(clause.core, hits)
-    return wishes.sentiment(clause.core) or ("negative" if complaints else None)
+    asks_for_topics = _asks_for_topics(clause.core, hits)
+    complaints = wishes.COMPLAINTS.search(clause.core) and asks_for_topics
+    problems = wishes.PROBLEMS.search(clause.core) and asks_for_topics
+    picked = wishes.ARE_COMPLAINTS.search(clause.core)
+    negative = complaints or problems or picked
+    return wishes.sentiment(clause.core) or ("negative" if negative else None)
 
 
 async def _several(work: Composition, clause: Clause, source: Value) -> Understood | None:
@@ -61,7 +65,8 @@ async def _of_one(
     work: Composition, clause: Clause, judged: Value, wanted: str, hits: Sequence[Hit]
 ) -> Understood | None:
     """The texts of one feeling, and what is asked of them."""
-    topics = _asks_for_topics(clause.core, hits) and work.can("text.topics")
+    picked = wishes.ARE_COMPLAINTS.search(clause.core) is not None
+    topics = not picked and _asks_for_topics(clause.core, hits) and work.can("text.topics")
     if not topics:
         question = await understood(work, clause, without_score(judged))
         if question is not None and question.steps and question.score >= SURE:

@@ -115,7 +115,8 @@ def _followed(
     work: Composition, name: str, clause: Clause, source: Value, made: Value
 ) -> Understood:
     """What the same words ask for besides: counts of the labels, passages where there is no answer."""
-    overall = name in ("text.sentiment", "text.emotion") and clause.question
+    several = not isinstance(source.argument, str)
+    overall = name in ("text.sentiment", "text.emotion") and clause.question and several
     if overall or (name in LABELS and EACH.search(clause.core)):
         of_each = counted(work, made)
         if of_each is not None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pointsman.router.planning.clauses import Clause
-from pointsman.router.planning.composing.composition import SURE, Composition, goes_on
-from pointsman.router.planning.draft import Value, context_of, prose_column
+from pointsman.router.planning.composing.composition import SURE, Composition, goes_on, reworded
+from pointsman.router.planning.draft import Part, Value, context_of, prose_column
 from pointsman.router.planning.mentions import meant_by_kind
 from pointsman.router.planning.retrieval import Hit
 from pointsman.router.planning.tables.context import TableContext
@@ -17,6 +17,21 @@ ABOUT_DOCUMENTS = frozenset(
     ("text.answer", "text.search", "text.summarize", "text.entities", "text.count", "text.find")
 )
 """What is asked of documents rather than of tables."""
+OF_THE_WHOLE = ABOUT_DOCUMENTS - {"text.search"} | frozenset(
+    (
+        "text.word_frequency",
+        "text.replace",
+        "text.change_case",
+        "text.sort_lines",
+        "text.key_phrases",
+    )
+)
+"""What takes a list, an item a line, as one text."""
+PART = re.compile(
+    r"\b(?:each|every|per|by|which|what|all(?: the)?|the|of|these|those)\s+(?:single\s+)?(?P<part>line|sentence|paragraph)s?\b"
+    r"|\b(?P<again>line|sentence|paragraph) (?:by|for) (?P=again)\b",
+    re.IGNORECASE,
+)
 LEAD_WORDS = re.compile(
     r"\b(?:from|in|for|using|with|about|regarding|on|based|given|according|to|the|this|my|file|attached|see|here|is|are)\b",
     re.IGNORECASE,
@@ -64,17 +79,16 @@ class Sources:
         if files:
             same = focus is not None and focus.label == _label(files)
             if not (same and clause.refers_back):
-                return self.read(files)
+                return self.read(files, part_of(clause, files, hits))
         if focus is not None and goes_on(clause):
             return focus
         written = self._written()
         if written is not None:
             return written
-        if self._named:
-            return self.read(self._named)
-        if self._work.request.files:
-            return self.read(await self._default_files(clause, hits))
-        return focus
+        taken = self._named
+        if not taken and self._work.request.files:
+            taken = await self._default_files(clause, hits)
+        return self.read(taken, part_of(clause, taken, hits)) if taken else focus
 
     def _written(self) -> Value | None:
         """A list or a text that stands in the request itself."""
@@ -85,6 +99,21 @@ class Sources:
         if mentions.body:
             return Value(mentions.body, frozenset({"text"}), documents=True)
         return None
+
+    def inside(self, clause: Clause) -> tuple[Clause, Value] | None:
+        """The longest phrase in quotes, or what follows a colon, as the text; and the clause without it."""
+        quotes = [q for q in self._work.mentions.quotes if clause.start <= q.start < clause.end]
+        lead, colon, after = clause.text.partition(": ")
+        if quotes:
+            longest = max(quotes, key=lambda q: len(q.text))
+            start, end = longest.start - clause.start, longest.end - clause.start
+            said, text = clause.text[:start] + clause.text[end:], longest.text
+        elif colon and after.strip():
+            said, text = lead, after.strip()
+        else:
+            return None
+        value = Value(text, frozenset({"text"}))
+        return reworded(clause, said.strip(" :,")), value
 
     async def _default_files(self, clause: Clause, hits: Sequence[Hit]) -> tuple[FileProfile, ...]:
         """Without a name: the only file, or the table that the clause fits best, or all texts together."""
@@ -110,11 +139,18 @@ class Sources:
             return question.score
         return 0.1 if prose_column(table) is not None else 0.0
 
-    def read(self, files: Sequence[FileProfile]) -> Value | None:
+    def whole(self, source: Value | None) -> Value | None:
+        """The documents whose parts a value holds."""
+        if source is None or not source.items or source.label is None:
+            return None
+        ids = source.label.split("|")
+        return self.read([f for id in ids for f in self._work.request.files if f.ref.id == id])
+
+    def read(self, files: Sequence[FileProfile], by: Part | None = None) -> Value | None:
         tables = [f for f in files if f.shape == "table"]
         if len(files) > 1 and tables and len(tables) == len(files):
             return self._joined(files)
-        return replace(self._work.draft.read(files, self._work.number), label=_label(files))
+        return replace(self._work.draft.read(files, self._work.number, by), label=_label(files))
 
     def _joined(self, files: Sequence[FileProfile]) -> Value | None:
         """Two tables with a column in common are joined; otherwise the first is taken, and that is said."""
@@ -145,6 +181,19 @@ class Sources:
             complete=(*left.table.complete, *right.table.complete),
         )
         return replace(made, table=table, label=_label(files))
+
+
+def part_of(clause: Clause, files: Sequence[FileProfile], hits: Sequence[Hit]) -> Part | None:
+    """Which parts of texts a clause is about; None when it is about whole documents, or a table."""
+    if any(f.shape != "text" for f in files):
+        return None
+    if hits and hits[0].capability.name in OF_THE_WHOLE:
+        return None
+    said = PART.search(clause.text)
+    if said is not None:
+        part = (said["part"] or said["again"]).lower()
+        return "line" if part == "line" else "sentence" if part == "sentence" else "paragraph"
+    return "line" if len(files) == 1 and files[0].listed else None
 
 
 def _label(files: Sequence[FileProfile]) -> str:

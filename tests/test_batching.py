@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.experts.models.batching import Piece, Ticket, next_batch
+from pointsman.experts.models.readings import STATES, Reading
 
 lengths = st.lists(st.integers(0, 254), min_size=1, max_size=30)
 
@@ -41,6 +42,15 @@ def test_a_near_deadline_goes_first() -> None:
     assert next_batch([ticket([10], 2.0), urgent], token_budget=2048)[0][0] is urgent
 
 
-def test_vectors_and_token_states_are_not_mixed() -> None:
-    batch = next_batch([ticket([10]), ticket([10], pooled=False)], token_budget=2048)
+def test_what_is_urgent_overtakes_what_came_a_little_earlier() -> None:
+    urgent = ticket([10], 1.0, priority="urgent")
+    assert next_batch([ticket([10], 0.95), urgent], token_budget=12)[0][0] is urgent
+    assert next_batch([ticket([10], 0.5), urgent], token_budget=12)[0][0] is not urgent
+
+
+def test_readings_of_one_layer_are_mixed_and_others_are_not() -> None:
+    batch = next_batch([ticket([10]), ticket([10], reading=STATES)], token_budget=2048)
+    assert len(batch) == 2
+    low = Reading("states", layers=(2,))
+    batch = next_batch([ticket([10]), ticket([10], reading=low)], token_budget=2048)
     assert len(batch) == 1

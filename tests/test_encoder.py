@@ -62,15 +62,15 @@ def test_concurrent_requests_share_batches() -> None:
 
     asyncio.run(many())
     fresh.close()
-    assert fresh.counts.pieces == 40
-    assert fresh.counts.batches < 20
+    assert fresh.host.counts.pieces == 40
+    assert fresh.host.counts.batches < 20
 
 
 def test_a_text_seen_before_is_not_computed_again(encoder: Encoder) -> None:
     asyncio.run(encoder.embed(["seen once already"]))
-    before = encoder.counts.pieces
+    before = encoder.host.counts.pieces
     asyncio.run(encoder.embed(["seen once already", "seen once already"]))
-    assert encoder.counts.pieces == before
+    assert encoder.host.counts.pieces == before
 
 
 def test_a_deadline_that_has_passed_is_an_error(encoder: Encoder) -> None:
@@ -100,14 +100,14 @@ def test_cancelling_the_waiter_removes_its_queued_work() -> None:
 
     asyncio.run(cancel())
     fresh.close()
-    assert fresh.counts.pieces < 1_500
+    assert fresh.host.counts.pieces < 1_500
 
 
 def test_closing_ends_the_thread_and_refuses_work() -> None:
     fresh = Encoder(threads=1)
     fresh.close()
     fresh.close()
-    assert not fresh._thread.is_alive()
+    assert not fresh.host.alive
     with pytest.raises(ExpertFailed, match="closed"):
         asyncio.run(fresh.embed(["anything"]))
 

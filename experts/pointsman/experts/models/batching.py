@@ -1,22 +1,28 @@
 """Dynamic batching: which of the waiting pieces go through the model together next.
 
-Pure decisions over queued work; the thread that runs them is the encoder's. A *ticket* is one caller's
+Pure decisions over queued work; the thread that runs them is the host's. A *ticket* is one caller's
 work, cut into *pieces* of tokens. The ticket to serve next is the one with the earliest due time,
-arrival + work / SPEED (so short work overtakes long work, and long work is never starved), or its
-deadline if that is earlier. Its longest pieces form a batch; pieces of other tickets of about the same
-length ride along while the padded batch stays within the token budget.
+arrival + work / SPEED + what its priority may wait (so short work overtakes long work, and no work is
+starved), or its deadline if that is earlier. Its longest pieces form a batch; pieces of other tickets of
+about the same length ride along while the padded batch stays within the token budget, whichever expert
+they are for.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from pointsman.experts.models.readings import EMBEDDING, Reading
 
 R = TypeVar("R")
+Priority: TypeAlias = Literal["urgent", "normal", "bulk"]
 
 SPEED = 8_000.0
 """Tokens a second that ordering assumes: how long work is made to wait for its size."""
+WAITS: dict[Priority, float] = {"urgent": 0.0, "normal": 0.1, "bulk": 2.0}
+"""Seconds by which what is more urgent may overtake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +37,28 @@ class Piece:
 class Ticket(Generic[R]):
     """One caller's work. arrived, deadline: seconds on the same clock. `pieces`: shortest first.
 
-    layers: whose states are wanted, where these are not pooled; none for the last one's.
+    reading: the expert that reads the states. left: tokens that still wait.
     """
 
     pieces: list[Piece]
     arrived: float
     deadline: float | None = None
-    pooled: bool = True
-    layers: tuple[int, ...] = ()
+    reading: Reading = EMBEDDING
     progress: Callable[[float], None] | None = None
+    priority: Priority = "normal"
     future: "Future[list[R]]" = field(default_factory=Future)
     results: dict[int, R] = field(default_factory=dict)
     total: int = 0
+    left: int = 0
 
     def __post_init__(self) -> None:
         self.pieces.sort(key=_length)
         self.total = len(self.pieces)
+        self.left = sum(map(_length, self.pieces))
 
     @property
     def due(self) -> float:
-        waits_until = self.arrived + sum(map(_length, self.pieces)) / SPEED
-        return waits_until if self.deadline is None else min(waits_until, self.deadline)
+        return due(self.arrived, self.left, self.priority, self.deadline)
 
     @property
     def complete(self) -> bool:
@@ -59,6 +66,19 @@ class Ticket(Generic[R]):
 
     def ordered(self) -> list[R]:
         return [self.results[place] for place in range(self.total)]
+
+    def take(self, low: int, high: int) -> list[Piece]:
+        """Takes out pieces low..high."""
+        taken = self.pieces[low:high]
+        del self.pieces[low:high]
+        self.left -= sum(map(_length, taken))
+        return taken
+
+
+def due(arrived: float, tokens: int, priority: Priority, deadline: float | None) -> float:
+    """When work should be served: what is earlier goes first."""
+    waits_until = arrived + tokens / SPEED + WAITS[priority]
+    return waits_until if deadline is None else min(waits_until, deadline)
 
 
 def _length(piece: Piece) -> int:
@@ -68,8 +88,8 @@ def _length(piece: Piece) -> int:
 def next_batch(tickets: Sequence[Ticket[R]], *, token_budget: int) -> list[tuple[Ticket[R], Piece]]:
     """Takes the next batch out of the tickets. Empty when nothing waits.
 
-    rows * longest row <= token_budget, but for a single row that is longer than it. Pooled tickets
-    (sentence vectors) and others (token states) are not mixed, nor are tickets of different layers.
+    rows * longest row <= token_budget, but for a single row that is longer than it. Tickets that want
+    states of different layers are not mixed; all else is.
     """
     waiting = sorted((t for t in tickets if t.pieces), key=lambda t: t.due)
     if not waiting:
@@ -77,20 +97,18 @@ def next_batch(tickets: Sequence[Ticket[R]], *, token_budget: int) -> list[tuple
     first = waiting[0]
     width = _length(first.pieces[-1])
     room = max(1, token_budget // width)
-    batch = [(first, first.pieces.pop()) for _ in range(min(room, len(first.pieces)))]
+    count = len(first.pieces)
+    batch = [(first, p) for p in reversed(first.take(max(0, count - room), count))]
     for ticket in waiting[1:]:
         if len(batch) >= room:
             break
-        if (ticket.pooled, ticket.layers) == (first.pooled, first.layers):
-            batch += [(ticket, p) for p in _take(ticket, width, room - len(batch))]
+        if ticket.reading.layers == first.reading.layers:
+            batch += [(ticket, p) for p in _riding(ticket, width, room - len(batch))]
     return batch
 
 
-def _take(ticket: Ticket[R], width: int, count: int) -> list[Piece]:
+def _riding(ticket: Ticket[R], width: int, count: int) -> list[Piece]:
     """The longest pieces that fit `width` without padding them to more than twice their length."""
     low = bisect_left(ticket.pieces, width / 2, key=_length)
     high = bisect_right(ticket.pieces, width, key=_length)
-    low = max(low, high - count)
-    taken = ticket.pieces[low:high]
-    del ticket.pieces[low:high]
-    return taken
+    return ticket.take(max(low, high - count), high)

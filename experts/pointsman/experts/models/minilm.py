@@ -108,14 +108,21 @@ class MiniLm:
         width = int(lengths.max())
         padded = torch.tensor([[CLS, *ids, SEP] + [0] * (width - len(ids) - 2) for ids in batch])
         mask = torch.arange(width)[None, :] < lengths[:, None]
-        attend = None if bool(mask.all()) else mask[:, None, None, :]
         x = layer_norm(self._words[padded] + self._places[:width], (WIDTH,), *self._norm, eps=1e-12)
+        attend = _attended(mask)
         kept = [x] if 0 in layers else []
         for number, layer in enumerate(self._layers[: max(layers)], start=1):
             x = _forward(layer, number - 1, x, attend, mixture)
             if number in layers:
                 kept.append(x)
         return (kept[0] if len(kept) == 1 else torch.cat(kept, dim=-1)), mask
+
+    def upward(self, x: Tensor, mask: Tensor, first: int, mixture: Adding | None = None) -> Tensor:
+        """From the states that layer `first` gives to those of the last, [batch, tokens, 384]."""
+        attend = _attended(mask)
+        for number, layer in enumerate(self._layers[first:], start=first):
+            x = _forward(layer, number, x, attend, mixture)
+        return x
 
     @torch.inference_mode()
     def embed(self, batch: list[list[int]], mixture: Adding | None = None) -> Floats:
@@ -129,6 +136,11 @@ def pooled(states: Tensor, mask: Tensor) -> Tensor:
     weights = mask.unsqueeze(-1).to(states.dtype)
     mean = (states * weights).sum(1) / weights.sum(1)
     return torch.nn.functional.normalize(mean, dim=-1)
+
+
+def _attended(mask: Tensor) -> Tensor | None:
+    """For attention; None where all are to be attended to."""
+    return None if bool(mask.all()) else mask[:, None, None, :]
 
 
 def _pair(weights: dict[str, Tensor], name: str) -> tuple[Tensor, Tensor]:

@@ -125,3 +125,12 @@ def test_revenue_follows_from_a_price_and_a_quantity() -> None:
     query = 'SELECT *, "unit_price" * "pieces" AS "revenue" FROM t'
     assert found.steps[0].arguments == {"query": query}
     assert found.missing is None
+
+
+def test_the_best_of_each_group_is_a_row_with_its_ties() -> None:
+    found = ask("best rated book per genre", table("books"))
+    assert found is not None
+    assert found.steps[0].arguments["query"] == (
+        'SELECT * FROM t WHERE "rating" IS NOT NULL QUALIFY rank() OVER '
+        '(PARTITION BY "genre" ORDER BY "rating" DESC) = 1 ORDER BY "genre"'
+    )

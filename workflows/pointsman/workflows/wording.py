@@ -1,5 +1,6 @@
 """Values in words: what a person reads of a table, a quantity, an answer."""
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -9,6 +10,12 @@ from pointsman.router.values import Json, Table, kind_of
 ROWS = 20
 """Rows of a table that stand in the text; the part carries the rest."""
 COLUMNS = 8
+NUMBERED = re.compile(
+    r"^(?!.*\b(?:count|sum|mean|number of|distinct)\b).*(?:^|[\W_])(?:years?|yr|ids?|zip|postcode|postal code|code|nr|no|key)(?:$|[\W_])"
+    r"|(?-i:^[a-z]+(?:Id|ID|Year)$)",
+    re.IGNORECASE,
+)
+"""Names of columns whose numbers name something: years, identifiers, codes."""
 CELL = 120
 """Characters of a cell among many rows; a single row has room for more."""
 LONE_CELL = 600
@@ -104,15 +111,17 @@ def _table(table: Table) -> str:
     if not table.row_count:
         return "No rows."
     names = [c.name for c in table.columns]
+    plain = [NUMBERED.search(n) is not None for n in names]
     if table.row_count == 1 and len(names) == 1:
-        return f"{_inline(names[0])}: **{_inline(_cell(table.rows[0][0]))}**"
+        return f"{_inline(names[0])}: **{_inline(_cell(_plainly(table.rows[0][0], plain[0])))}**"
     if table.row_count == 1:
-        pairs = zip(names, table.rows[0], strict=True)
+        row = [_plainly(c, p) for c, p in zip(table.rows[0], plain, strict=True)]
+        pairs = zip(names, row, strict=True)
         return "\n".join(f"- {_inline(n)}: **{_inline(_cell(c, LONE_CELL))}**" for n, c in pairs)
     shown = table.rows[:ROWS]
     columns = range(min(len(names), COLUMNS))
     lines = [_row([names[i] for i in columns]), _row(["---"] * len(columns))]
-    lines += [_row([_inline(_cell(row[i])) for i in columns]) for row in shown]
+    lines += [_row([_inline(_cell(_plainly(row[i], plain[i]))) for i in columns]) for row in shown]
     text = "\n".join(lines)
     left_out = []
     if table.row_count > len(shown):
@@ -120,6 +129,12 @@ def _table(table: Table) -> str:
     if len(names) > COLUMNS:
         left_out.append(f"{len(names) - COLUMNS} more columns")
     return f"{text}\n\n… and {' and '.join(left_out)}." if left_out else text
+
+
+def _plainly(cell: Any, numbered: bool) -> Any:
+    """A year or a number that only names something has no thousands."""
+    whole = isinstance(cell, int) and not isinstance(cell, bool)
+    return str(cell) if numbered and whole else cell
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -143,7 +143,20 @@ def correlate(table: Table, call: Call, columns: list[str] | None = None) -> Don
             names=["column", "other column", "correlation", "rows"],
             name=table.name,
         )
-    return Done(made.to_json(), f"Pearson correlation of {made.row_count} pairs of columns")
+    how_many = "1 pair" if made.row_count == 1 else f"{made.row_count:,} pairs"
+    note = f"Pearson correlation of {how_many} of columns"
+    if made.row_count == 1 and made.rows[0][2] is not None:
+        note += f": {_strength(float(str(made.rows[0][2])))}"
+    return Done(made.to_json(), note)
+
+
+def _strength(r: float) -> str:
+    """A correlation in words, by the usual limits (Cohen 1988: 0.1, 0.3, 0.5)."""
+    size = abs(r)
+    if size < 0.1:
+        return "practically none"
+    word = "weak" if size < 0.3 else "moderate" if size < 0.5 else "strong"
+    return f"{word}, {'positive' if r > 0 else 'negative'}"
 
 
 def _pairs(table: Table, columns: list[str] | None) -> list[tuple[int, int]]:

@@ -23,6 +23,20 @@ def names_of(table: Table) -> list[str]:
     return [c.name for c in table.columns]
 
 
+def counting(number: int, noun: str) -> str:
+    """ "1 group", "2 groups"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def left_equal(number: int) -> str:
+    """What a limit cut off although it ranks as high as the last that is shown."""
+    return (
+        f"; {number:,} more {'is' if number == 1 else 'are'} equal to the last"
+        if number > 0
+        else ""
+    )
+
+
 def limit_clause(limit: int | None) -> str:
     """Raises BadArguments for a limit below 1."""
     if limit is None:
@@ -131,10 +145,23 @@ def sort(
         f"SELECT * EXCLUDE (n) FROM (SELECT *, row_number() OVER () AS n FROM t) "
         f"ORDER BY {cell} {'DESC' if descending else 'ASC'} NULLS LAST, n{limit_clause(limit)}"
     )
-    made = queried(call, table, sql)
+    equal = 0
+    with Database(call.files) as database:
+        database.load(t=table)
+        made = database.result(
+            sql,
+            names=[c.name for c in table.columns],
+            types=[c.type for c in table.columns],
+            name=table.name,
+        )
+        last = made.rows[-1][place] if limit and made.rows else None
+        if last is not None:
+            same = database.run(f"SELECT count(*) FROM t WHERE c{place} = ?", [last])[0][0]
+            equal = same - sum(row[place] == last for row in made.rows)
     order = "descending" if descending else "ascending"
     shown = f"; first {made.row_count:,} of {table.row_count:,} rows" if limit else ""
-    return Done(made.to_json(), f"by {table.columns[place].name}, {order}{shown}")
+    note = f"by {table.columns[place].name}, {order}{shown}{left_equal(equal)}"
+    return Done(made.to_json(), note)
 
 
 @capability(
@@ -181,7 +208,7 @@ def select(
         )
     made = queried(call, table, sql + limit_clause(limit), places=places)
     what = "distinct rows" if distinct else "rows"
-    return Done(made.to_json(), f"{made.row_count:,} {what}, {len(places)} columns")
+    return Done(made.to_json(), f"{made.row_count:,} {what}, {counting(len(places), 'column')}")
 
 
 @capability(

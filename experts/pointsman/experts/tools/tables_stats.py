@@ -9,7 +9,7 @@ from pointsman.experts.database import Database, unique
 from pointsman.experts.tables import column_of
 from pointsman.experts.tools.functions import capability
 from pointsman.experts.tools.predicates import Predicates, where_clause
-from pointsman.experts.tools.tables_query import PRIOR, limit_clause
+from pointsman.experts.tools.tables_query import PRIOR, counting, left_equal, limit_clause
 from pointsman.router.errors import BadArguments
 from pointsman.router.values import TABLE, Column, ColumnType, Table
 
@@ -181,6 +181,7 @@ def aggregate(
         f"{'' if whole else 'WHERE kept'}"
         f"{' GROUP BY ' + ', '.join(keys) if keys else ''}"
     )
+    every = sql
     if groups:
         sql += f" ORDER BY {_order(table, by or [], groups, figures, names, sort, descending)}"
         sql += limit_clause(limit)
@@ -190,9 +191,27 @@ def aggregate(
             sql, values, names=names, types=[o.type for o in outputs], name=table.name
         )
         counted = database.run(f"SELECT count(*) FROM t WHERE {condition}", values)[0][0]
+        ranked = None if limit is None else _ranked_by(table, by or [], outputs, names, sort)
+        equal = 0
+        if ranked is not None and made.rows:
+            last = made.rows[-1][ranked]
+            same = f"SELECT count(*) FROM ({every}) WHERE o{ranked} = ?"
+            shown = sum(row[ranked] == last for row in made.rows)
+            equal = database.run(same, [*values, last])[0][0] - shown
     rows = f"{counted:,} of {table.row_count:,} rows" if where else f"{table.row_count:,} rows"
-    shown = f" in {made.row_count:,} groups" if groups else ""
-    return Done(made.to_json(), rows + shown)
+    in_groups = f" in {counting(made.row_count, 'group')}" if groups else ""
+    return Done(made.to_json(), rows + in_groups + left_equal(equal))
+
+
+def _ranked_by(
+    table: Table, by: list[Group], outputs: list[_Output], names: list[str], sort: str | None
+) -> int | None:
+    """The column of the result whose order says which groups are kept; None without groups, or by time."""
+    if not by:
+        return None
+    if sort is not None:
+        return _sort_column(table, outputs, names, sort)
+    return None if any(g.grain for g in by) else len(by)
 
 
 def _looks_at_all_rows(measures: list[Measure], *, grouped: bool, conditions: bool) -> bool:

@@ -6,7 +6,7 @@ inside quotes, names or addresses is cut, and lists of nouns stay together.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pointsman.router.planning.mentions import Mentions
 
@@ -104,7 +104,14 @@ def split(text: str, mentions: Mentions) -> tuple[Clause, ...]:
     clauses: list[Clause] = []
     for start, end, link in pieces:
         made = _clause(text, start, end, link, first=not clauses)
-        if made is not None:
+        if made is None:
+            continue
+        said_after = AFTER_ITEMS.match(made.text)
+        if said_after is not None and clauses and made.start >= mentions.body_end > 0:
+            before = clauses[-1]
+            whole = f"{before.text} {made.text[said_after.end() :]}"
+            clauses[-1] = replace(before, text=whole, end=made.end)
+        else:
             clauses.append(made)
     active = [c for c in clauses if not CONTEXT.match(c.text)]
     return tuple(active or clauses)
@@ -151,6 +158,8 @@ MEASURE_TO = re.compile(
 """ "70 fahrenheit to celsius", after another one."""
 GROUPED = re.compile(r"\b(?:per|by|each|every)\b", re.IGNORECASE)
 AGE = re.compile(r"\bborn\b.*\bhow old\b", re.IGNORECASE)
+AFTER_ITEMS = re.compile(r"^\W*(?=(?:as|into|by|under)\b)", re.IGNORECASE)
+""" "Classify these: … — as praise or complaint": goes on from before the items."""
 PAIRED = ((GROUPED, RANKED), (MEASURE_TO, MEASURE_TO))
 """What opens a clause of its own after what."""
 LEAD_IN = re.compile(

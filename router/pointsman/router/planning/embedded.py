@@ -28,6 +28,17 @@ LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 """\"In lease.txt: what is the rent\": the colon ends a clause that only says where."""
+GREETING = re.compile(
+    r"^\W*(?:(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings)\b(?:\s+(?:there|you|pointsman|everyone|all))?\W*)?"
+    r"(?P<asks>(?:what (?:else )?(?:can|do) you (?:do|offer|know)(?: for (?:me|us))?|what are you(?: able to do| good at)?|who are you|"
+    r"how (?:can|could) you help(?: me| us)?|how does this work|what is this|help(?: me)?)\W*)?$",
+    re.IGNORECASE,
+)
+THANKS = re.compile(
+    r"^\W*(?:(?:ok|okay|great|perfect|good|nice|cool|super|wonderful|awesome)\W+)*"
+    r"(?:thanks?(?: you)?(?: (?:so|very) much| a lot)?|cheers|that(?:'s| is) (?:all|it)|bye|goodbye)\W*$",
+    re.IGNORECASE,
+)
 LONGEST = 20_000
 NEAR = 0.42
 """Score at which a capability is worth naming when a request is refused."""
@@ -198,6 +209,9 @@ class EmbeddedPlanner:
         failed: Sequence[Understood],
         considered: tuple[Considered, ...],
     ) -> Proposal:
+        courtesy = _courtesy(request.text, catalog)
+        if courtesy is not None:
+            return Proposal(courtesy, 0.0, considered)
         hits = await self.retrieval.top(request.text[:2_000], catalog, 5)
         near = [h for h in hits if h.score >= NEAR]
         could_do = tuple(h.capability.title for h in near) or _overview(catalog)
@@ -210,6 +224,20 @@ def _doubted(read: Reading) -> Reading:
     """A reading that is too unsure to be carried out."""
     why = f"nothing I have does {read.clause.core.strip(' .?!')[:150]!r}"
     return replace(read, found=Understood(None, 0.0, why))
+
+
+def _courtesy(text: str, catalog: Catalog) -> Refusal | None:
+    """What is answered to a greeting, to thanks, and to who asks what can be done here."""
+    if THANKS.match(text):
+        return Refusal("You are welcome")
+    greeting = GREETING.match(text)
+    if greeting is None:
+        return None
+    hello = (
+        "" if greeting["asks"] and not re.match(r"\W*(?:hi|hello|hey)\b", text, re.I) else "Hello. "
+    )
+    why = f"{hello}I plan what you ask for and do it with what is registered here; attach files when it is about them"
+    return Refusal(why, _overview(catalog))
 
 
 def _overview(catalog: Catalog) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ OUTPUT_NAME = re.compile(
 SAVING = re.compile(r"\b(?:save|export|write|store|output|download|dump)\b", re.IGNORECASE)
 BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|[a-z]\))\s+(.*\S)\s*$", re.MULTILINE)
 COUNTED = re.compile(r"(?<!\S)\(?(\d{1,2})[.):]\s+(?=\S)")
+TRAILING = re.compile(r"(?:\s+[—–-]+|\s*[;,.])\s+(?:as|into|by)\s+\S.*$", re.IGNORECASE)
+"""What is wanted of items, said after the last of them: "… 3) love it — as praise or complaint"."""
 SEVERAL = re.compile(r"\b(?:these|those|following|list|each of|all of|\w{3,}s)\b", re.IGNORECASE)
 LEAD = re.compile(
     r"^\W*(?:from|in|for|using|with|about|regarding|re|on|based on|given|according to)\b[^.!?\n]{0,80}$",
@@ -151,6 +153,10 @@ def _counted_in(text: str) -> tuple[tuple[str, ...], None, int, int] | None:
     items = tuple(
         text[m.end() : end].strip(' \t\n,;"“”') for m, end in zip(marks, ends, strict=True)
     )
+    wish = TRAILING.search(items[-1])
+    if wish is not None:
+        ends[-1] -= len(items[-1]) - wish.start()
+        items = (*items[:-1], items[-1][: wish.start()])
     return (items, None, marks[0].start(), ends[-1]) if all(items) else None
 
 

@@ -82,8 +82,25 @@ def sentiments(text: str) -> set[str]:
     return {f for f in found if f} | {n.lower() for n in named}
 
 
+OF_THESE = re.compile(
+    r"^\W*(?:and\s+)?which\s+(?:ones?\s+)?of\s+(?:these|those|them|the\s+following)(?:\s+(?:items|ones|things|words|lines|texts|sentences))?\s+"
+    r"(?P<what>(?:(?:are|is|were|was)\s+)?(?P<kind>[^,.;:?!]{3,60}))\W*$",
+    re.IGNORECASE,
+)
+"""\"Which of these are cities\", \"which of those cost money\"."""
+
+
 def criterion(text: str) -> str | None:
     """What texts should be like: "about billing", "angry", "not about delivery"."""
+    return _said_criterion(text) or _of_these(text)
+
+
+def _of_these(text: str) -> str | None:
+    found = OF_THESE.match(text)
+    return found["kind"].strip() if found is not None else None
+
+
+def _said_criterion(text: str) -> str | None:
     found: list[str] = []
     feelings = list(EMOTION.finditer(text))
     if feelings:
@@ -157,13 +174,27 @@ SAVING = re.compile(
 )
 
 
+MADE_INTO = re.compile(
+    rf"^\W*(?:(?:please|can you|could you)\s+)*(?:make|create|build|produce|generate|export|give|write|save|prepare)\s+(?:me\s+|us\s+)?"
+    rf"(?:an?\s+|the\s+)?(?:new\s+)?(?P<form>{_FORM})\s+(?:with|of|containing|that\s+(?:has|shows|lists|contains)|listing|showing|for)\s+(?P<what>\S.*)$",
+    re.IGNORECASE,
+)
+"""\"Make me an Excel file with the totals per employee\": what is to be in it comes after."""
+
+
 def saving(text: str) -> str | None:
-    """The format when a clause ends in a wish to have its result as a file."""
+    """The format when a clause wishes to have its result as a file."""
+    made = MADE_INTO.match(text)
+    if made is not None:
+        return export_format(made["form"])
     return export_format(text) if SAVING.search(text) else None
 
 
 def without_saving(text: str) -> str:
     """The clause without the wish to save; what is left may be empty ("save them as CSV")."""
+    made = MADE_INTO.match(text)
+    if made is not None:
+        return made["what"]
     match = SAVING.search(text)
     if match is None:
         return text

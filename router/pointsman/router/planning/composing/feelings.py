@@ -77,7 +77,7 @@ async def _of_one(
     if topics:
         return topics_of(work, clause, kept)
     others = [h for h in hits if h.capability.name != "text.sentiment"]
-    wish = text_wish(work, clause, kept, others)
+    wish = None if picked else text_wish(work, clause, kept, others)
     if wish is not None and wish.capability.name != "text.filter":
         return text_task(work, wish.capability, clause, kept)
     return Understood(kept, 0.9, way="texts")

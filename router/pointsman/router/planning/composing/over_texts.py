@@ -50,6 +50,8 @@ def text_wish(work: Composition, clause: Clause, source: Value, hits: Sequence[H
         filter_ = next((h for h in hits if h.capability.name == "text.filter"), None)
         if filter_ is not None and filter_.score >= 0.3:
             return replace(filter_, cue=1.0)
+        if wishes.OF_THESE.match(clause.core):
+            return Hit(work.draft.catalog["text.filter"], SCORE, meaning=SCORE, words=0.0, cue=1.0)
     return None
 
 

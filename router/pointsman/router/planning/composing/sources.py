@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pointsman.router.planning import wishes
 from pointsman.router.planning.clauses import Clause
 from pointsman.router.planning.composing.composition import SURE, Composition, goes_on, reworded
 from pointsman.router.planning.draft import Part, Value, context_of, prose_column
@@ -187,7 +188,8 @@ def part_of(clause: Clause, files: Sequence[FileProfile], hits: Sequence[Hit]) -
     """Which parts of texts a clause is about; None when it is about whole documents, or a table."""
     if any(f.shape != "text" for f in files):
         return None
-    if hits and hits[0].capability.name in OF_THE_WHOLE:
+    of_these = wishes.OF_THESE.match(clause.core) is not None
+    if hits and hits[0].capability.name in OF_THE_WHOLE and not of_these:
         return None
     said = PART.search(clause.text)
     if said is not None:

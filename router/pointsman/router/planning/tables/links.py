@@ -77,7 +77,7 @@ class _Named:
 
 def plain(value: str) -> str:
     """A value or phrase for comparison: lower case, no hyphens or points, last word singular."""
-    words = re.sub(r"[-_/'’.]", " ", value.lower()).split()
+    words = re.sub(r"[-_/'’.]", " ", re.sub(r"['’]s\b", "", value.lower())).split()
     return " ".join([*words[:-1], stem(words[-1])]) if words else ""
 
 

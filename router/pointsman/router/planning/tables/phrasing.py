@@ -19,11 +19,18 @@ _FIRST = re.compile(
     r"\b(?P<how>highest|best|most|lowest|worst|least)\s+(?P<what>\w+)\s+first\b", re.IGNORECASE
 )
 _MOST = re.compile(r"\b(?P<base>[a-z]{3,})(?P<y>i)?est\b", re.IGNORECASE)
+_SPENT = re.compile(
+    r"\bwhat\s+(?P<did>did|does|do|has|have|had)\b(?=[^?]*\b(?:spen[dt]|earn(?:ed)?|pay|paid|cost|sell|sold|invest(?:ed)?|make|made)\b)"
+    r"(?![^?]*\b(?:each|every|per|by|most|least|buy|average|mean|median|total)\b)",
+    re.IGNORECASE,
+)
 BOTH = "minimum and maximum"
 
 
 def plainly(text: str, links: Links) -> str:
     """ "windiest" as "highest wind", "salary range" as its two ends, "highest paid first" as an order."""
+    if links.with_concept("revenue", "salary", "price"):
+        text = _SPENT.sub(r"how much \g<did>", text)
     text = _ENDS.sub(BOTH, text)
     text = _RANGE_OF.sub(f"{BOTH} of ", text)
     text = _RANGE.sub(lambda m: _both_ends(m, links), text)

@@ -1,5 +1,7 @@
 """Superlatives of a question: "the cheapest flights", "who spent the most", "top 5 products by quantity"."""
 
+import re
+
 from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
 from pointsman.router.planning.tables.groups import COMMON, Groups
 from pointsman.router.planning.tables.words import ADJECTIVES, Superlative, concepts_of, stem
@@ -17,12 +19,28 @@ class Ranking(Groups):
 
     def _superlatives(self) -> None:
         self._first_or_last()
+        self._leading()
         for i in self.marks.free("superlative"):
             self._superlative(i)
         for i, mark in enumerate(self.marks.items):
             if mark.word in COMMON and i not in self.marks.used:
                 self.marks.use(i)
                 self._common(i)
+
+    def _leading(self) -> None:
+        """ "newest first", "oldest first": an order of the rows by their date or year."""
+        for mark in self.marks.items:
+            timely = mark.kind == "sort" and re.match(
+                r"(?:newest|oldest|latest|earliest|most recent)\b", mark.word
+            )
+            if not timely or self.reading.groups or self.reading.sort:
+                continue
+            dates = self.links.typed(TEMPORAL)
+            years = [k.column for k in self.links.columns(("year",), 0.9)]
+            column = self._named_date(dates) if dates else next(iter(years), None)
+            if column is not None:
+                self.reading.sort, self.reading.ordered = column.name, True
+                self.reading.descending = bool(mark.value)
 
     def _first_or_last(self) -> None:
         """ "who joined first", "the last person to be hired": the row at the end of a date that is named."""
@@ -153,11 +171,22 @@ class Ranking(Groups):
             reading.measure(extreme if dated else self._total_or_mean(column), column.name)
             reading.descending, reading.ordered = descending, True
             reading.limit = reading.limit or (None if False else 1)
+        elif grouped_after and not named and self._ranks_rows(i) and not reading.measures:
+            reading.best_of, reading.descending = column.name, descending
         elif (named and not asked) or grouped_after:
             reading.measure("max" if descending else "min", column.name)
         else:
             reading.sort, reading.descending, reading.ordered = column.name, descending, True
             reading.limit = reading.limit or self._how_many(i)
+
+    def _ranks_rows(self, i: int) -> bool:
+        """ "the best rated book per genre": the rows' own noun follows, and one column groups them."""
+        ahead = range(i + 1, min(i + 4, len(self.marks.items)))
+        noun = any(
+            self.links.is_own_row_noun(self.marks.word(j)) and self.marks.kind(j) != "group"
+            for j in ahead
+        )
+        return noun and len(self.reading.groups) == 1 and self.reading.groups[0][1] is None
 
     def _functions_before(self, i: int) -> bool:
         """ "the highest average price": the function decides the measure, the superlative the order."""

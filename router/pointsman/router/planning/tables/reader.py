@@ -3,13 +3,13 @@
 from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
 from pointsman.router.planning.tables.groups import COMMON
 from pointsman.router.planning.tables.marks import RATES
-from pointsman.router.planning.tables.ranking import Ranking
+from pointsman.router.planning.tables.periods import Apart
 from pointsman.router.planning.tables.reading import Reading
 from pointsman.router.planning.tables.words import stem
 from pointsman.router.values import Column
 
 
-class Reader(Ranking):
+class Reader(Apart):
     """Reads one question; every part explains its marks, so that what is left over is known."""
 
     def read(self) -> Reading:
@@ -19,10 +19,13 @@ class Reader(Ranking):
         self.reading.missing = self.conditions.missing
         self.reading.where = [c for c in found if c.column is not None and c.function is None]
         self.reading.having = [c for c in found if c.column is None or c.function is not None]
+        self._periods()
+        self._never()
         self._rates()
         self._sorts()
         self._groups()
         self._splits()
+        self._told_apart()
         self._asked_groups()
         self._groups_with_conditions()
         self._superlatives()
@@ -288,13 +291,37 @@ class Reader(Ranking):
         reading = self.reading
         for i in self.marks.free("column"):
             doubtful = reading.aggregates and self.marks.items[i].certainty < 0.9
-            if self.links.is_row_noun(self.marks.word(i)) or doubtful:
+            exact = self._comes_first(i) and self.marks.links(i)[0].certainty >= 0.95
+            if (self.links.is_row_noun(self.marks.word(i)) and not exact) or doubtful:
                 self.marks.use(i, certainty=0.9)
             elif not reading.aggregates and not reading.sort:
-                reading.select.append(self.marks.links(i)[0].column.name)
+                self._select(i)
                 self.marks.use(i)
             else:
                 self.marks.use(i, certainty=0.7)
+
+    def _select(self, i: int) -> None:
+        """A column to be shown; of those that were named first, only they."""
+        best = self.marks.links(i)[0]
+        if (
+            self.marks.kind(i - 1) == "column"
+            and self.marks.links(i - 1)[0].certainty > best.certainty
+        ):
+            best = self.marks.links(i - 1)[0]  # "email addresses" are e-mails
+        reading, name = self.reading, best.column.name
+        if self._comes_first(i):
+            reading.select, reading.listed = (
+                [*(reading.select if reading.listed else ()), name],
+                True,
+            )
+        elif not reading.listed:
+            reading.select.append(name)
+
+    def _comes_first(self, i: int) -> bool:
+        """ "titles of all cooking books": a column named in the plural or after "the", then whose it is."""
+        before = self.marks.items[:i]
+        leads = all(m.kind in ("stop", "wh", "and", "column") for m in before)
+        return leads and self.marks.word(i + 1) in ("of", "for", "and", ",")
 
     def _chart_rest(self, free: list[int]) -> None:
         for i in free:

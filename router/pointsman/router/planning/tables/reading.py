@@ -36,6 +36,14 @@ class Reading:
     share_of: Condition | None = None
     base: list[Condition] = field(default_factory=list)
     """Conditions on the rows that a share is taken of."""
+    periods: list[Condition] = field(default_factory=list)
+    """Times of which a row must be in one."""
+    never: list[Condition] = field(default_factory=list)
+    """What no row of a group may meet altogether."""
+    best_of: str | None = None
+    """The column by which each group's first row is chosen."""
+    listed: bool = False
+    """Whether the columns were asked for before the conditions: "titles of cooking books"."""
     missing: str | None = None
 
     @property

@@ -8,6 +8,8 @@ from pointsman.router.planning.tables.context import NUMERIC, Step, TableContext
 from pointsman.router.planning.tables.links import Link, Links
 from pointsman.router.planning.tables.marks import Mark, Marks
 from pointsman.router.planning.tables.reading import Reading, measure_json, measure_name
+from pointsman.router.planning.tables.words import COMPARATIVES
+from pointsman.router.values import Column
 
 _WORDS = {
     "eq": "is", "ne": "is not", "gt": "over", "ge": "at least", "lt": "under", "le": "at most", "contains": "contains",
@@ -18,10 +20,13 @@ _WORDS = {
 _ABOUT_TABLE: tuple[tuple[str, str], ...] = (
     ("size", r"\bhow\s+(?:many\s+(?:rows?\s+and\s+columns?|columns?(?:\s+and\s+rows?)?)\b|(?:big|large|long)\s+is\b)|\bnumber\s+of\s+columns\b"),
     ("columns", r"\b(?:what|which|list|show|name)\b.{0,24}\b(?:columns|fields|headers|variables)\b(?!\s+(?:is|has|with)\b)|\bcolumn\s+names\b|\bschema\b"),
+    ("drop", r"\b(?:delete|drop|remove|leave\s+out|without|exclude|omit|hide|get\s+rid\s+of)\b(?=[^.]*\bcolumns?\b)(?!.*\b(?:rows?|where|whose|duplicates?)\b)"),
+    ("correlate", r"^\W*(?:do|does|did|are|is)\b(?!.*\bthan\b).*\b(?:\w{3,}er|more|less)\b.*\b(?:\w{3,}er|more|less|worse)\b"),
     ("correlate", r"\bcorrelat\w*\b|\brelationship\s+between\b|\brelated\s+to\s+each\s+other\b"),
     ("outliers", r"\boutliers?\b|\banomal(?:y|ies|ous)\b|\bunusual(?:ly)?\b|\b(?:extreme|weird|odd|strange|suspicious|abnormal|implausible|surprising)(?:ly\s+(?:high|low|large|small))?\s+(?:values?|numbers?|figures?|readings?|entr(?:y|ies)|data\s*points?)\b"),
     ("duplicates", r"\bduplicate[sd]?\b|\bdoubles\b|\brepeated\s+(?:rows|records|entries)\b"),
-    ("describe", r"\bdescribe\b|\b(?:summary\s+)?statistics\b|\bstats\b|\b(?:overview|profile)\s+of\b|\bsummar(?:y|i[sz]e)\b.{0,16}\b(?:table|dataset|data|columns?|file|csv)\b"),
+    ("describe", r"^\W*what(?:'s|\s+is|\s+does|\s+do)\b.{0,30}\b(?:file|table|spreadsheet|sheet|csv|data(?:set)?)\b.{0,8}\b(?:contains?|about|in\s+it|includes?|holds?|look\s+like)\W*$"
+                 r"|^\W*what(?:'s|\s+is)\s+in\s+(?:the|this|my|that)\s+(?:\w+\s+)?(?:file|table|spreadsheet|sheet|csv|data(?:set)?)\W*$|\bdescribe\b|\b(?:summary\s+)?statistics\b|\bstats\b|\b(?:overview|profile)\s+of\b|\bsummar(?:y|i[sz]e)\b.{0,16}\b(?:table|dataset|data|columns?|file|csv)\b"),
 )  # fmt: skip
 _PATTERNS = tuple((kind, re.compile(p, re.IGNORECASE)) for kind, p in _ABOUT_TABLE)
 
@@ -44,7 +49,18 @@ def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> t
             for link in [_measured(m, links)]
             if link is not None
         ]
-        step = _table_step(kind, [c.name for c in named], numeric, links)
+        if kind == "correlate" and "correlat" not in match.group().lower():
+            numeric = (
+                _compared(marks, links, numeric)
+                if "relat" not in match.group().lower()
+                else numeric
+            )
+            if not numeric:
+                continue
+        if kind == "drop":
+            step = _kept_columns(named, table)
+        else:
+            step = _table_step(kind, [c.name for c in named], numeric, links)
         if step is None:
             continue
         for i, mark in enumerate(marks.items):
@@ -53,6 +69,26 @@ def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> t
                 marks.use(i)
         return (step,)
     return ()
+
+
+def _compared(marks: Marks, links: Links, numeric: list[str]) -> list[str]:
+    """ "do longer books get better ratings": two numbers, one of them perhaps only in an adjective."""
+    found = dict.fromkeys(numeric)
+    for mark in marks.items:
+        _, concepts = COMPARATIVES.get(mark.word, ("", ()))
+        for link in links.with_concept(*concepts)[:1]:
+            if link.column.type in NUMERIC:
+                found[link.column.name] = None
+    return list(found) if len(found) == 2 else []
+
+
+def _kept_columns(named: list[Column], table: TableContext) -> Step | None:
+    """All columns but those that are named."""
+    dropped = {c.name for c in named}
+    kept = [c.name for c in table.columns if c.name not in dropped]
+    if not dropped or not kept:
+        return None
+    return Step("table.select", {"columns": kept}, "Leave out " + ", ".join(sorted(dropped)))
 
 
 def _measured(mark: Mark, links: Links) -> Link | None:
@@ -102,10 +138,57 @@ def _table_step(kind: str, named: list[str], numeric: list[str], links: Links) -
 
 def steps_of(reading: Reading) -> tuple[Step, ...]:
     """The shortest chain of steps that gives what was asked."""
-    steps = _aggregated(reading) if reading.aggregates else _rows(reading)
+    if reading.never:
+        return _without(reading)
+    steps = _best(reading) or (_aggregated(reading) if reading.aggregates else _rows(reading))
+    if reading.periods:
+        where = {"where": [c.to_json() for c in reading.periods], "match": "any"}
+        title = "Keep rows where " + _said(reading.periods, " or ")
+        steps.insert(0, Step("table.filter", where, title))
     if reading.chart:
         steps.append(_chart(reading))
     return tuple(steps)
+
+
+def _without(reading: Reading) -> tuple[Step, ...]:
+    """Groups none of whose rows meets the conditions: those of which that share is none."""
+    column, said = reading.groups[0][0], _said(reading.never)
+    arguments = {
+        "measures": [{"fn": "share"}],
+        "by": [{"column": column}],
+        "where": [c.to_json() for c in reading.never],
+    }
+    none = {"where": [{"column": "share", "op": "eq", "value": 0}]}
+    return (
+        Step("table.aggregate", arguments, f"Share of rows by {column} where {said}"),
+        Step("table.filter", none, f"Keep those without a row where {said}"),
+        Step("table.select", {"columns": [column]}, f"Show {column}"),
+    )
+
+
+def _best(reading: Reading) -> list[Step]:
+    """Each group's first rows by a column, whole; ties are kept."""
+    if reading.best_of is None or len(reading.groups) != 1 or reading.chart or reading.having:
+        return []
+    group, best = reading.groups[0][0], reading.best_of
+    way = "DESC" if reading.descending else "ASC"
+    query = (
+        f"SELECT * FROM t WHERE {_quoted(best)} IS NOT NULL QUALIFY rank() OVER "
+        f"(PARTITION BY {_quoted(group)} ORDER BY {_quoted(best)} {way}) = 1 ORDER BY {_quoted(group)}"
+    )
+    steps = []
+    if reading.where:
+        arguments: dict[str, Any] = {"where": [c.to_json() for c in reading.where]}
+        if reading.any_of:
+            arguments["match"] = "any"
+        steps.append(Step("table.filter", arguments, "Keep rows where " + _said(reading.where)))
+    which = "highest" if reading.descending else "lowest"
+    steps.append(Step("table.sql", {"query": query}, f"The {which} {best} of each {group}"))
+    return steps
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _rows(reading: Reading) -> list[Step]:
@@ -120,9 +203,11 @@ def _rows(reading: Reading) -> list[Step]:
         if reading.limit:
             arguments["limit"] = reading.limit
         steps.append(Step("table.sort", arguments, f"Sort by {reading.sort}"))
-    elif (reading.select and not reading.chart and (reading.distinct or not reading.where)) or (
-        reading.limit and not reading.chart
-    ):
+    elif (
+        reading.select
+        and not reading.chart
+        and (reading.distinct or reading.listed or not reading.where)
+    ) or (reading.limit and not reading.chart):
         arguments = (
             {"columns": list(dict.fromkeys(reading.select))} if reading.select else {"columns": []}
         )
@@ -223,11 +308,11 @@ def _title(reading: Reading, measures: list[tuple[str, str | None]]) -> str:
     return title + (f" where {_said(reading.where)}" if reading.where else "")
 
 
-def _said(conditions: list[Condition]) -> str:
+def _said(conditions: list[Condition], link: str = " and ") -> str:
     parts = []
     for c in conditions:
         value = " and ".join(map(str, c.value)) if isinstance(c.value, list) else c.value
         parts.append(
             f"{c.column} {_WORDS[c.op]}" + ("" if c.op in ("is_null", "not_null") else f" {value}")
         )
-    return " and ".join(parts)
+    return link.join(parts)

@@ -144,8 +144,8 @@ def _superlatives() -> dict[str, Superlative]:
         ("youngest", False, "age", "birth hire year date"),
         ("newest latest recent", True, "date hire year created time", "age"),
         ("earliest", False, "date hire year created time", ""),
-        ("longest", True, "duration length distance experience", "hire date"),
-        ("shortest", False, "duration length height distance", "hire date"),
+        ("longest", True, "duration length distance experience pages", "hire date"),
+        ("shortest", False, "duration length height distance pages", "hire date"),
         ("heaviest", True, "weight", ""),
         ("lightest", False, "weight", ""),
         ("tallest", True, "height", ""),
@@ -176,9 +176,11 @@ COMPARATIVES = {
     "older": ("gt", ("age",)), "younger": ("lt", ("age",)), "cheaper": ("lt", ("price", "fare", "cost")),
     "pricier": ("gt", ("price", "fare", "cost")), "expensive": ("gt", ("price", "fare", "cost")),
     "heavier": ("gt", ("weight",)), "lighter": ("lt", ("weight",)), "taller": ("gt", ("height",)),
-    "longer": ("gt", ("duration", "length", "distance")), "shorter": ("lt", ("duration", "length", "height")),
+    "longer": ("gt", ("duration", "length", "distance", "pages")), "shorter": ("lt", ("duration", "length", "height", "pages")),
     "hotter": ("gt", ("temperature",)), "warmer": ("gt", ("temperature",)),
     "colder": ("lt", ("temperature",)), "cooler": ("lt", ("temperature",)),
+    "bigger": ("gt", ("area", "size")), "larger": ("gt", ("area", "size")), "smaller": ("lt", ("area", "size")),
+    "richer": ("gt", ("salary", "revenue")), "poorer": ("lt", ("salary", "revenue")),
     "faster": ("gt", ("speed",)), "slower": ("lt", ("speed",)),
 }  # fmt: skip
 

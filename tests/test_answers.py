@@ -22,6 +22,28 @@ def encoder() -> Iterator[Encoder]:
     made.close()
 
 
+MINUTES = (
+    "Present: Marta Lindqvist, Tom Becker, Priya Nair. We will move to 12 Mill Lane on Monday, 18 August. "
+    "Ida Berg and Jon Holm wrote the report. The desks come on Friday."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("When do we move?", "Monday, 18 August"),
+        ("When do the desks come?", "Friday"),
+        ("Who was present?", "Marta Lindqvist, Tom Becker, Priya Nair"),
+        ("Who wrote the report?", "Ida Berg and Jon Holm"),
+    ],
+)
+def test_dates_and_lists_of_names_are_given_whole(
+    encoder: Encoder, question: str, answer: str
+) -> None:
+    value: Any = call(encoder, "text.answer", texts=MINUTES, question=question).value
+    assert value["text"] == answer
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [

@@ -411,3 +411,23 @@ def test_a_share_of_a_sum_needs_numbers(files: LocalFiles) -> None:
     measures = [{"fn": "share_of_sum", "column": "region"}]
     with pytest.raises(BadArguments):
         table(files, tables_stats.aggregate, RETURNS, measures=measures)
+
+
+def test_what_a_limit_cuts_off_although_it_is_equal_is_said(files: LocalFiles) -> None:
+    tied = Table.of(
+        [("who", "text"), ("points", "integer")], [["a", 3], ["b", 3], ["c", 1], ["d", 3]]
+    )
+    given = {"table": tied.to_json(), "by": "points", "limit": 1}
+    done = asyncio.run(queries.sort.run(Call("table.sort", given, files, 0.0)))
+    assert done.note == "by points, descending; first 1 of 4 rows; 2 more are equal to the last"
+    given = {
+        "table": tied.to_json(),
+        "measures": [{"fn": "sum", "column": "points"}],
+        "by": [{"column": "who"}],
+        "limit": 2,
+    }
+    done = asyncio.run(tables_stats.aggregate.run(Call("table.aggregate", given, files, 0.0)))
+    assert done.note == "4 rows in 2 groups; 1 more is equal to the last"
+    given["limit"] = 4
+    done = asyncio.run(tables_stats.aggregate.run(Call("table.aggregate", given, files, 0.0)))
+    assert done.note == "4 rows in 4 groups"

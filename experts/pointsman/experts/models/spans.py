@@ -46,7 +46,7 @@ _PATTERNS: dict[Wanted, re.Pattern[str]] = {
         rf"\b(?:{_DAY},?\s)?(?:(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?(?:\sof)?\s{_MONTH}(?:,?\s\d{{4}})?"
         rf"|{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}})?|{_MONTH}\s\d{{4}}"
         rf"|\d{{4}}-\d{{2}}-\d{{2}}|\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|(?:1[5-9]|20)\d\d\b)"
-        rf"|\b(?:(?:every|next|last|this|on)\s)?{_DAY}\b|\b(?:today|tomorrow|yesterday)\b",
+        rf"|\b(?:(?:every|next|last|this|on)\s)?{_DAY}\b(?!,?\s(?:the\s)?(?:\d|{_MONTH}))|\b(?:today|tomorrow|yesterday)\b",
         re.IGNORECASE,
     ),
     Wanted.TIME: re.compile(
@@ -145,9 +145,30 @@ def spans_in(text: str, wanted: Wanted, question: str) -> list[tuple[int, int]]:
         new = [s for s in spans if not _repeats(text[s[0] : s[1]], asked)]
         if kind in (Wanted.NAME, Wanted.PLACE):
             new = [s for s in new if not _opens_sentence(text, s)]
+        if kind is Wanted.NAME:
+            new = _listed(text, new)
         if new:
             return new
     return []
+
+
+def _listed(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Names that stand in a list, "A, B and C", are one answer; two names beside a comma may be a person
+    and a place."""
+    found: list[tuple[int, int]] = []
+    row: list[tuple[int, int]] = []
+
+    def ended() -> None:
+        joined = len(row) > 2 or (len(row) == 2 and " and " in text[row[0][1] : row[1][0]])
+        found.extend([(row[0][0], row[-1][1])] if joined else row)
+
+    for span in spans:
+        if row and not re.fullmatch(r"(?:,|,? and|,? &)\s", text[row[-1][1] : span[0]]):
+            ended()
+            row = []
+        row.append(span)
+    ended()
+    return found
 
 
 def _also(wanted: Wanted) -> tuple[Wanted, ...]:

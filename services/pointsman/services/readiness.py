@@ -20,11 +20,13 @@ class Readiness:
         self.workspace: Workspace | None = None
         self.controller: Controller | None = None
         self.worker: Worker | None = None
+        self.gateway: str | None = None
+        """Its address, once it listens."""
         self.stopping = False
 
     async def checks(self) -> Mapping[str, str]:
-        """Says "ok" or what is wrong, for the workspace and for each role but the gateway, which has a /readyz
-        of its own: a controller has given a sign of life, each expert of a worker stands announced.
+        """Says "ok" or what is wrong, for the workspace and for each role: a gateway listens, a controller has
+        given a sign of life, each expert of a worker stands announced.
         """
         if self.stopping:
             return {"server": "stopping"}
@@ -33,6 +35,8 @@ class Readiness:
         try:
             await self.workspace.ping()
             found = {"workspace": "ok"}
+            if "gateway" in self.roles:
+                found["gateway"] = "ok" if self.gateway is not None else "starting"
             if "controller" in self.roles:
                 found["controller"] = await self._controller(self.workspace)
             if "worker" in self.roles:

@@ -220,7 +220,7 @@ class Runtime:
         )
         server, task = await self._listening(app, settings.port)
         self._drains["gateway"] = (server.leave, task)
-        self.address = server.address
+        self.address = self.readiness.gateway = server.address
         self._announce()
 
     async def _listening(self, app: "Starlette", port: int) -> "tuple[Server, asyncio.Task[None]]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from pointsman.experts.base import Expert
 from pointsman.experts.models import classification, retrieval
 from pointsman.experts.models.encoder import Encoder
+from pointsman.experts.models.fitted import fitted_experts
 from pointsman.experts.tools import (
     calculator,
     chart,
@@ -67,10 +68,12 @@ def all_experts(
     http_allow: Sequence[str] = (),
     paths: Sequence[Path] = (),
     tools: Path | None = None,
+    fitted: Path | None = None,
 ) -> list[Expert]:
-    """Ours, then those of the user: `paths`, entry points, and what is registered in the folder `tools`.
+    """Ours, then those of the user: `paths`, entry points, and what is registered in the folders `tools` and
+    `fitted`.
 
-    Raises CatalogError, BadFile.
+    Raises CatalogError, BadFile, BadExpert.
     """
     return [
         *tool_experts(http_allow=http_allow),
@@ -78,4 +81,5 @@ def all_experts(
         *remote_experts(remote),
         *load_experts(paths, allow=http_allow),
         *(ToolFolder(tools).load(http_allow) if tools is not None else ()),
+        *(fitted_experts(fitted, encoder.host) if fitted is not None else ()),
     ]

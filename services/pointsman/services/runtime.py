@@ -143,8 +143,12 @@ class Runtime:
 
     async def _encoder(self) -> "Encoder":
         # torch is imported in a thread, while Redis and the rest go on
+        from pointsman.experts.models.tuned import read_tuned
+
         module = await asyncio.to_thread(_import_encoder)
-        encoder = module(threads=self.settings.threads or None)
+        tuned = read_tuned(self.settings.expert_folder)
+        threads = self.settings.threads or tuned.threads or None
+        encoder = module(threads=threads, token_budget=tuned.token_budget)
         self._stack.callback(encoder.close)
         return encoder
 
@@ -161,6 +165,7 @@ class Runtime:
             http_allow=self.settings.http_allow,
             paths=self.settings.capabilities,
             tools=self.settings.tool_folder,
+            fitted=self.settings.expert_folder,
         )
         for expert in experts:
             self._stack.push_async_callback(expert.close)

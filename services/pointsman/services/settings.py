@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     capabilities: Annotated[tuple[Path, ...], NoDecode] = ()
     workflows: Path | None = None
     tools: Path | None = None
+    experts: Path | None = None
     policy: Path | None = None
     http_allow: Annotated[tuple[str, ...], NoDecode] = ()
     upload_limit: Annotated[int, Field(gt=0)] = 512 << 20
@@ -89,6 +90,11 @@ class Settings(BaseSettings):
     def tool_folder(self) -> Path:
         """Where registered APIs and tools lie."""
         return self.tools or self.home / "tools"
+
+    @property
+    def expert_folder(self) -> Path:
+        """Where experts that were fitted or added lie."""
+        return self.experts or self.home / "experts"
 
     @property
     def policy_file(self) -> Path:

@@ -183,7 +183,12 @@ def _checked(key: tuple[int, str], sides: Mapping[str, Tensor], config: _Config)
 
 
 def save_adapter(
-    folder: Path, weights: Mapping[tuple[int, str], Pair], *, alpha: float, base: str
+    folder: Path,
+    weights: Mapping[tuple[int, str], Pair],
+    *,
+    alpha: float,
+    base: str,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """In PEFT's format. weights: as an Adapter's parts, without the scale, which is alpha / rank.
 
@@ -211,6 +216,6 @@ def save_adapter(
     for (layer, name), pair in weights.items():
         for side, tensor in zip("AB", pair, strict=True):
             key = f"base_model.model.encoder.layer.{layer}.{name}.lora_{side}.weight"
-            tensors[key] = tensor.detach().to(torch.float32).T.contiguous()
+            tensors[key] = tensor.detach().to(dtype).T.contiguous()
     save_file(tensors, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")

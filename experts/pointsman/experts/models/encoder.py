@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.experts.models.batching import Piece, Ticket
-from pointsman.experts.models.host import CHARACTERS, TOKEN_BUDGET, Host, off_loop
+from pointsman.experts.models.host import CHARACTERS, Host, off_loop
 from pointsman.experts.models.readings import LAYERS, STATES, Reading
+from pointsman.experts.models.tuned import TOKEN_BUDGET
 
 Vectors: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[float], None]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from pointsman.experts.models.batching import Piece, Priority, Ticket, due, next_batch
 from pointsman.experts.models.hosting import HostCounts, Load, Pace
 from pointsman.experts.models.readings import EMBEDDING, Floats, Reading, read
+from pointsman.experts.models.tuned import TOKEN_BUDGET
 from pointsman.router.errors import (
     ExpertFailed,
     ExpertOverloaded,
@@ -40,7 +41,6 @@ T = TypeVar("T")
 Progress: TypeAlias = Callable[[float], None]
 
 NAME = "minilm"
-TOKEN_BUDGET = 2_048
 ROOM = 2_000_000
 """Tokens that may wait: about 70 MB. What finds the queue empty is taken whatever its size."""
 CHARACTERS = 4

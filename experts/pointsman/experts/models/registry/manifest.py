@@ -1,6 +1,7 @@
 """What is kept beside an expert's weights: what it is, how good it is, and what its files must hash to."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -100,6 +101,14 @@ class Manifest(BaseModel):
     @property
     def has_adapter(self) -> bool:
         return WEIGHTS in self.files
+
+
+def named(name: str) -> None:
+    """Raises BadExpert for a name that an expert cannot have."""
+    if not re.fullmatch(NAME, name):
+        raise BadExpert(
+            f"{name[:80]!r} is no name for an expert: lower-case letters, digits and _, a letter first"
+        )
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -117,10 +117,18 @@ class MiniLm:
                 kept.append(x)
         return (kept[0] if len(kept) == 1 else torch.cat(kept, dim=-1)), mask
 
-    def upward(self, x: Tensor, mask: Tensor, first: int, mixture: Adding | None = None) -> Tensor:
-        """From the states that layer `first` gives to those of the last, [batch, tokens, 384]."""
+    def upward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        first: int,
+        mixture: Adding | None = None,
+        *,
+        until: int = LAYERS,
+    ) -> Tensor:
+        """From the states that layer `first` gives (0: the embeddings) to those of `until`, [batch, tokens, 384]."""
         attend = _attended(mask)
-        for number, layer in enumerate(self._layers[first:], start=first):
+        for number, layer in enumerate(self._layers[first:until], start=first):
             x = _forward(layer, number, x, attend, mixture)
         return x
 

@@ -1,0 +1,58 @@
+"""Composing: which of the ways to make new experts out of old ones help, and when?
+
+python -m benchmarks compose --data DIR [--part NAME ...] [--seeds 0,1,2,3,4] [--json]
+"""
+
+import argparse
+import importlib
+import pkgutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """data: folder with the public sets, one folder each. seeds: one repetition each, None for the part's own."""
+
+    data: Path
+    seeds: tuple[int, ...] | None
+
+
+class Part(Protocol):
+    """A module of this package that has `run`: prints its table, returns its figures."""
+
+    def run(self, options: Options) -> dict[str, object]: ...
+
+
+def parts() -> dict[str, Part]:
+    """Parts by name: every module here that has `run`; those with an underscore are shared."""
+    found: dict[str, Part] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
+        loaded = importlib.import_module(f"{__name__}.{module.name}")
+        if hasattr(loaded, "run"):
+            found[module.name] = cast(Part, loaded)
+    return found
+
+
+def main(arguments: list[str]) -> dict[str, object]:
+    known = parts()
+    parser = argparse.ArgumentParser(prog="compose", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with the public data sets")
+    parser.add_argument("--part", nargs="+", choices=sorted(known), default=sorted(known))
+    parser.add_argument("--seeds", help="comma-separated; each part has its own number of them")
+    given = parser.parse_args(arguments)
+    data: Path = given.data or Path()
+    if not data.is_dir():
+        parser.error(f"{data} is no folder")
+    seeds = tuple(int(s) for s in given.seeds.split(",")) if given.seeds else None
+    figures: dict[str, object] = {}
+    for name in given.part:
+        began = time.monotonic()
+        print(f"== {name}", flush=True)
+        figures[name] = known[name].run(Options(data, seeds))
+        print(f"   ({time.monotonic() - began:.0f} s)\n", flush=True)
+    return figures

@@ -256,14 +256,18 @@ async def stage(
     """The gateway on a port of its own, with a Redis and a player behind it."""
     async with (
         EmbeddedRedis(folder / "redis") as redis,
-        _on(redis, folder, scripts, settings, port) as made,
+        stage_on(redis, folder, scripts, settings, port) as made,
     ):
         yield made
 
 
 @contextlib.asynccontextmanager
-async def _on(
-    redis: str, folder: Path, scripts: Mapping[str, Script], settings: ApiSettings | None, port: int
+async def stage_on(
+    redis: str,
+    folder: Path,
+    scripts: Mapping[str, Script],
+    settings: ApiSettings | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Stage]:
     workspace = Workspace(connect(redis))
     player = asyncio.ensure_future(Player(workspace, scripts).play_all())

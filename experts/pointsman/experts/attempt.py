@@ -295,7 +295,7 @@ class Attempt:
         return Call(
             capability=claim.call["capability"],
             arguments=claim.call["arguments"],
-            files=self._files,
+            files=self._files.of(claim.call.get("tenant", "default")),
             deadline=float(claim.call["deadline"]),
             run=claim.run,
             task=claim.task,

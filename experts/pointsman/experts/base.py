@@ -14,6 +14,10 @@ from pointsman.router.values import FileRef, Json
 class Files(Protocol):
     """Stored files, as experts see them: read what a person gave, write what they can download."""
 
+    def of(self, tenant: str) -> "Files":
+        """Those of a tenant: what others stored is not there."""
+        ...
+
     def path(self, file: FileRef | str) -> Path:
         """Local path of a stored file, by reference or id. Raises UnknownFile."""
         ...

@@ -25,6 +25,8 @@ __all__ = ["UPLOAD_LIMIT", "LocalFiles", "clean_name", "media_type_of", "profile
 UPLOAD_LIMIT: Final = 512 * 1024 * 1024
 """Bytes of one upload, unless another limit is given."""
 
+TENANTS: Final = ".tenants"
+TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 FILE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PART_BYTES: Final = 180
 RECORD: Final = ".file.json"
@@ -47,7 +49,19 @@ class LocalFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._tenants: dict[str, LocalFiles] = {}
         folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, tenant: str) -> "LocalFiles":
+        """Those of a tenant, in a folder of their own; `default`: these. Raises ValueError for what is no name
+        of a tenant."""
+        if tenant == "default":
+            return self
+        if not TENANT.fullmatch(tenant):
+            raise ValueError(f"{tenant!r} is no name of a tenant")
+        if tenant not in self._tenants:
+            self._tenants[tenant] = LocalFiles(self.folder / TENANTS / tenant)
+        return self._tenants[tenant]
 
     def path(self, file: FileRef | str) -> Path:
         """Local path of a stored file, by reference or id. Raises UnknownFile."""

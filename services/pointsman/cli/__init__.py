@@ -13,6 +13,7 @@ import typer
 
 from pointsman.cli import checking, commands, deciding, planner  # noqa: F401 - commands register themselves
 from pointsman.cli import experts as _experts  # noqa: F401 - its commands register themselves
+from pointsman.cli import keys as _keys  # noqa: F401 - its commands register themselves
 from pointsman.cli import mcp as _mcp  # noqa: F401 - its commands register themselves
 from pointsman.cli import memory as _memory  # noqa: F401 - its commands register themselves
 from pointsman.cli import routing as _routing  # noqa: F401 - its commands register themselves

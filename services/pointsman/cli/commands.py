@@ -168,12 +168,16 @@ def serve(
     announce: Annotated[
         Path | None, typer.Option(help="A file that gets the address, as JSON, when it is ready.")
     ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Answer everybody who reaches it, without an API key.")
+    ] = False,
     while_stdin: Annotated[bool, typer.Option("--while-stdin", hidden=True)] = False,
     debug: Debug = False,
 ) -> None:
     """Serve the chat page and the API until Ctrl-C, or until what is under way has ended after SIGTERM."""
     given: dict[str, Any] = {"host": host, "port": port, "home": home, "redis_url": redis_url}
     given |= {"health_port": health_port, "grace": grace}
+    given |= {"access": "open"} if open_ else {}
     settings = _settings(given)
     from pointsman.cli.serving import serve
     from pointsman.services.runtime import ROLES, Role

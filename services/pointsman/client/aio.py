@@ -55,7 +55,8 @@ class AsyncClient:
     machine, else one of its own, which is started at the first request and ends when the client is closed.
 
     home: the folder of the local server. start: whether one may be started. idle_timeout: seconds without
-    a byte after which a connection counts as broken. Everything that talks to the server may raise
+    a byte after which a connection counts as broken. api_key: sent with every request, by default
+    $POINTSMAN_API_KEY. Everything that talks to the server may raise
     ServerUnreachable, ServerNotStarted, RequestRejected and BadReply.
     """
 
@@ -66,10 +67,12 @@ class AsyncClient:
         start: bool = True,
         home: str | os.PathLike[str] | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        api_key: str | None = None,
     ) -> None:
         self._local = LocalServer(None if home is None else Path(home), start=start)
         given = url or os.environ.get("POINTSMAN_URL") or None
-        self._wire = Connection(given, self._local, idle=idle_timeout)
+        key = api_key or os.environ.get("POINTSMAN_API_KEY") or None
+        self._wire = Connection(given, self._local, idle=idle_timeout, key=key)
         self._closed = False
         self.memory = AsyncMemory(self)
 

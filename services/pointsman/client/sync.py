@@ -128,8 +128,11 @@ class Client:
         start: bool = True,
         home: str | os.PathLike[str] | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        api_key: str | None = None,
     ) -> None:
-        self._client = AsyncClient(url, start=start, home=home, idle_timeout=idle_timeout)
+        self._client = AsyncClient(
+            url, start=start, home=home, idle_timeout=idle_timeout, api_key=api_key
+        )
         self._started: Loop | None = None
         self._closed = False
         self.memory = Memory(self, self._client.memory)

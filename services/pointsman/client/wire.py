@@ -31,10 +31,13 @@ def pause(failures: int) -> float:
 class Connection:
     """Speaks to the server at `url`, or, without one, to the local server, found again when it moved.
 
-    idle: seconds without a byte after which a connection counts as broken.
+    idle: seconds without a byte after which a connection counts as broken. key: an API key to send.
     """
 
-    def __init__(self, url: str | None, local: LocalServer, *, idle: float) -> None:
+    def __init__(
+        self, url: str | None, local: LocalServer, *, idle: float, key: str | None = None
+    ) -> None:
+        self._key = key
         self._given = None if url is None else url.strip().rstrip("/")
         self._local = local
         self._idle = idle
@@ -49,6 +52,7 @@ class Connection:
             near = self._given is None or self._given.partition("//")[2].startswith(LOOPBACK)
             self._http = httpx.AsyncClient(
                 timeout=httpx.Timeout(self._idle, connect=CONNECT_SECONDS),
+                headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
                 trust_env=not near,  # a proxy has no business between us and this machine
             )
         return self._http

@@ -209,15 +209,18 @@ class Runtime:
 
     async def _gateway(self) -> None:
         from pointsman.experts.files import LocalFiles
+        from pointsman.services.access.starting import check_open
         from pointsman.services.api.app import create_app
         from pointsman.services.api.gateway import ApiSettings
 
         settings = self.settings
+        await check_open(self.workspace, settings.host, settings.access)
         app = create_app(
             self.workspace,
             LocalFiles(settings.files),
             ApiSettings(
                 host=settings.host,
+                access=settings.access,
                 allowed_hosts=settings.allowed_hosts,
                 max_upload_bytes=settings.upload_limit,
                 alone=self.roles == {"gateway"},

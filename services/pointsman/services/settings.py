@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PORT = 8321
 AppendFsync = Literal["everysec", "always"]
+AccessMode = Literal["auto", "keys", "open"]
 
 
 def default_home() -> Path:
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
     home: where runs and files are kept. redis_url: a Redis to use in place of the embedded one; a Redis
     Cluster as "redis+cluster://host:port,host:port". appendfsync: of the embedded one. artifacts: where
     values above artifact_limit characters are kept, a folder or a URL that fsspec reaches ("s3://bucket").
+    access: whether requests without an API key are answered: "auto" on loopback only, "keys" nowhere, "open" everywhere.
     http_allow: "host:port" that http.get may reach although they are not public. capabilities: YAML or
     Python files with capabilities of your own. workflows: a folder with workflows of your own (default:
     "workflows" in home; it need not exist). tools: a folder with registered APIs (default: "tools" in home). policy: what may be
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     artifact_limit: Annotated[int, Field(ge=1_024)] = 256 * 1024
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
+    access: AccessMode = "auto"
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     capabilities: Annotated[tuple[Path, ...], NoDecode] = ()
     workflows: Path | None = None

@@ -246,6 +246,7 @@ class Starter:
                 node.attempt,
                 self._terms.request[:500],
                 now,
+                self._terms.tenant,
             )
             await self._workspace.bury(letter)
         event = TaskFailed(task, node.attempt, error, True, now)

@@ -11,6 +11,7 @@ from pointsman.router.events import RunId
 from pointsman.router.plan import TaskId
 from pointsman.router.values import Json
 from pointsman.router.workspace import keys
+from pointsman.router.workspace.access import Access
 from pointsman.router.workspace.admission import Admission
 from pointsman.router.workspace.artifacts import ArtifactLedger, ArtifactMissing
 from pointsman.router.workspace.connection import Redis, redis_errors
@@ -55,6 +56,7 @@ class Acts:
         self._queues: dict[str, Queue] = {}
         self.admission = Admission(redis, self._calls)
         self.traces = Traces(self._calls, memory)
+        self.access = Access(self._calls)
 
     def queue(self, key: str) -> Queue:
         if key not in self._queues:

@@ -47,9 +47,14 @@ def part(run: RunId | str, name: str) -> str:
     return f"pm:{{{run}}}:{name}"
 
 
-def once(key: str) -> str:
+def once(key: str, tenant: str = "default") -> str:
     """The run that a caller's idempotency key made."""
-    return f"pm:once:{key}"
+    return f"pm:once:{key}" if tenant == "default" else f"pm:once-of:{tenant}:{key}"
+
+
+def runs_of(tenant: str) -> str:
+    """Sorted set: a tenant's run ids by time of creation."""
+    return f"pm:runs-of:{tenant}"
 
 
 def queue(expert: str) -> str:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pointsman.router.errors import BudgetExceeded
+from pointsman.router.errors import BudgetExceeded, WorkspaceUnavailable
 from pointsman.router.events import (
     ApprovalRequested,
     Event,
@@ -21,12 +22,16 @@ from pointsman.router.events import (
     encode,
 )
 from pointsman.router.plan import Plan, TaskId
+from pointsman.router.usage import USAGE
 from pointsman.router.values import Json
 from pointsman.router.workspace import keys
+from pointsman.router.workspace.access import day_of
 from pointsman.router.workspace.acts import FOCUS, Acts, Owner
 from pointsman.router.workspace.calls import entries, scored
 from pointsman.router.workspace.connection import redis_errors
 from pointsman.router.workspace.records import DeadLetter, entry_of
+
+log = logging.getLogger(__name__)
 
 TOLD = 4_096
 """Characters of a call up to which its offer tells it too."""
@@ -215,12 +220,24 @@ class Owning(Acts):
             self._keep,
         )
         self._check(owner, found)
+        await self._settle(owner.run, event, *found[1:])
         with redis_errors("finish"):
             oldest = time.time() - 4 * self._keep
             await asyncio.gather(
                 self._calls("ZREM", keys.ACTIVE, owner.run),
                 self._calls("ZREMRANGEBYSCORE", keys.RUNS, 0, oldest),
             )
+
+    async def _settle(self, run: RunId, event: RunEnded, key: str, created: str) -> None:
+        """What the run has cost is counted for the API key that pays for it. Should we die before that, its
+        gateway finds out: see `access.holds`."""
+        if key:
+            usage = USAGE.validate_python(event.usage)
+            day = day_of(float(created))
+            try:
+                await self.access.settle(key, run, cost=usage.cost, tokens=usage.tokens, day=day)
+            except WorkspaceUnavailable as error:
+                log.warning("what run %s has cost is counted later: %s", run, error)
 
     async def leases(self, run: RunId) -> dict[str, float]:
         """Running tasks and until when their workers hold them (seconds since the epoch)."""

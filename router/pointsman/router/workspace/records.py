@@ -43,7 +43,7 @@ class RunSpec:
 
     deadline: seconds since the epoch. plan: run this one instead of planning. dry_run: stop after the plan.
     timezone: minutes east of UTC of the person who asks, for "today" and "next Friday". tenant, weight:
-    whose it is, and its share when runs wait for controllers and experts. approve: which tasks wait for a
+    whose it is, and its share when runs wait for controllers and experts. key: id of the API key that pays. approve: which tasks wait for a
     person: those of capabilities that are marked, also every `keyed` and `once` effect, or none. remember:
     whether a trace of it may be kept, and its plan used again.
     """
@@ -63,6 +63,7 @@ class RunSpec:
     approve: Approve = "marked"
     reuse: Reuse | None = None
     remember: bool = True
+    key: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -81,6 +82,7 @@ class RunSpec:
             "approve": self.approve,
             "reuse": [self.reuse.run, list(self.reuse.tasks)] if self.reuse else None,
             "remember": self.remember,
+            "key": self.key,
         }
 
     @classmethod
@@ -101,6 +103,7 @@ class RunSpec:
             approve=value["approve"],
             reuse=Reuse(value["reuse"][0], tuple(value["reuse"][1])) if value["reuse"] else None,
             remember=value.get("remember", True),
+            key=value.get("key", ""),
         )
 
 
@@ -319,6 +322,7 @@ class DeadLetter:
     attempts: int
     request: str
     at: float
+    tenant: str = "default"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -101,6 +101,7 @@ class Trace:
     candidate: Remembered | None = None
     why: str = ""
     judgement: Judgement | None = None
+    tenant: str = "default"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,6 +114,7 @@ class Trace:
             "at": self.at,
             "candidate": self.candidate.to_json() if self.candidate else None,
             "why": self.why,
+            "tenant": self.tenant,
         }
 
     @classmethod

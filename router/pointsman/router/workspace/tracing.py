@@ -110,6 +110,7 @@ def trace_of(
         ended,
         one,
         why,
+        tenant=record.spec.tenant,
     )
 
 

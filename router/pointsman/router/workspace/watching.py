@@ -90,21 +90,31 @@ class Watching(Acts):
 
     # --- gateways -------------------------------------------------------------------------------
 
-    async def create_run(self, spec: RunSpec, *, key: str | None = None) -> RunId:
+    def new_run(self) -> RunId:
+        """An id that no run has yet; ids sort by time of creation."""
+        return RunId(f"run_{int(time.time() * 1000):011x}{secrets.token_hex(5)}")
+
+    async def create_run(
+        self, spec: RunSpec, *, key: str | None = None, id: RunId | None = None
+    ) -> RunId:
         """Keeps a run and lets it wait for a controller; the id sorts by time of creation.
 
-        key: the same key makes the same run, however often it is asked for (within a day). Whoever dies
+        key: the same key makes the same run, however often it is asked for (within a day). id: one of
+        `new_run`, for a run that is new. Whoever dies
         in here leaves nothing behind that is not found: the run is on the lists before it is made.
         """
         now = time.time()
-        run = RunId(f"run_{int(now * 1000):011x}{secrets.token_hex(5)}")
+        run = id or self.new_run()
         with redis_errors("create"):
             if key is not None:
-                made = await self._calls("SET", keys.once(key), run, "NX", "EX", REMEMBERED)
-                run = run if made else RunId(await self._calls("GET", keys.once(key)) or run)
+                name = keys.once(key, spec.tenant)
+                made = await self._calls("SET", name, run, "NX", "EX", REMEMBERED)
+                run = run if made else RunId(await self._calls("GET", name) or run)
             await asyncio.gather(
                 self._calls("ZADD", keys.ACTIVE, now + UNSEEN, run),
                 self._calls("ZADD", keys.RUNS, "NX", now, run),
+                self._calls("ZADD", keys.runs_of(spec.tenant), "NX", now, run),
+                self._calls("ZREMRANGEBYSCORE", keys.runs_of(spec.tenant), 0, now - 4 * self._keep),
             )
         caps = {k: v for k, v in spec.budget.to_json().items() if v is not None and k != "seconds"}
         found = await self._scripts(
@@ -115,18 +125,26 @@ class Watching(Acts):
             f"{now:.6f}",
             encode(RunCreated(spec.text, now)),
             json.dumps(caps),
+            spec.tenant,
+            spec.key,
         )
         if found[0] == "ok":
             await self.admission.put(run, spec.tenant, spec.weight)
         return run
 
     async def rerun(
-        self, run: RunId | str, *, from_task: str | None = None, key: str | None = None
+        self,
+        run: RunId | str,
+        *,
+        from_task: str | None = None,
+        key: str | None = None,
+        terms: Mapping[str, Any] | None = None,
+        id: RunId | None = None,
     ) -> RunId:
         """The same plan once more, as a new run: from a task on, else from what failed.
 
-        Results of tasks that do not depend on those are taken over. Raises RunNotFound, RunNotOver,
-        NothingToRerun.
+        Results of tasks that do not depend on those are taken over. terms: fields of its RunSpec that differ.
+        Raises RunNotFound, RunNotOver, NothingToRerun.
         """
         found = await self.snapshot(run)
         record = found.record
@@ -145,8 +163,14 @@ class Watching(Acts):
             raise NothingToRerun(run, "all of its tasks are done; name the task to begin with")
         again = cone(plan, begins)
         kept = tuple(t.id for t in plan.tasks if t.id not in again)
-        spec = replace(record.spec, plan=plan, deadline=None, reuse=Reuse(record.id, kept))
-        return await self.create_run(spec, key=key)
+        again_as = {
+            "plan": plan,
+            "deadline": None,
+            "reuse": Reuse(record.id, kept),
+            **(terms or {}),
+        }
+        spec = replace(record.spec, **again_as)
+        return await self.create_run(spec, key=key, id=id)
 
     async def run(self, run: RunId | str) -> RunRecord:
         """Raises RunNotFound."""
@@ -156,15 +180,26 @@ class Watching(Acts):
             raise RunNotFound(run)
         return RunRecord.from_hash(fields)
 
-    async def runs(self, *, limit: int = 50, before: str | None = None) -> list[RunRecord]:
-        """Newest first; `before` is the id of the last one of the page before."""
+    async def owner_of(self, run: RunId | str) -> str:
+        """The tenant whose run it is. Raises RunNotFound."""
+        with redis_errors("run"):
+            found = await self._calls("HMGET", keys.part(run, "run"), "id", "tenant")
+        if not found[0]:
+            raise RunNotFound(run)
+        return str(found[1] or "default")
+
+    async def runs(
+        self, *, limit: int = 50, before: str | None = None, tenant: str | None = None
+    ) -> list[RunRecord]:
+        """Newest first; `before` is the id of the last one of the page before. tenant: only its runs."""
+        index = keys.RUNS if tenant is None else keys.runs_of(tenant)
         top = "+inf"
         if before is not None:
             with redis_errors("runs"):
-                score: Any = await self._redis.zscore(keys.RUNS, before)
+                score: Any = await self._redis.zscore(index, before)
             top = f"({score!r}" if score is not None else "+inf"
         with redis_errors("runs"):
-            ids: Any = await self._redis.zrevrangebyscore(keys.RUNS, top, 0, start=0, num=limit)
+            ids: Any = await self._redis.zrevrangebyscore(index, top, 0, start=0, num=limit)
             async with self._redis.pipeline(transaction=False) as pipe:
                 for id in ids:
                     pipe.hgetall(keys.part(id, "run"))

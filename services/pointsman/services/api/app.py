@@ -8,6 +8,7 @@ from starlette.staticfiles import StaticFiles
 
 from pointsman.experts.files import LocalFiles
 from pointsman.router.workspace import Workspace
+from pointsman.services.access.door import Door
 from pointsman.services.api import (
     approvals,
     capabilities,
@@ -16,6 +17,7 @@ from pointsman.services.api import (
     errors,
     files,
     health,
+    keys,
     memory,
     runs,
 )
@@ -44,12 +46,14 @@ def create_app(
     `app.state.gateway.closing` is to be set when the server begins to stop: open streams then end at
     once. `pointsman.services.api.server.Server` does so.
     """
-    gateway = Gateway(workspace, files_, settings or ApiSettings(), Profiles(files_))
+    settings = settings or ApiSettings()
+    door = Door(workspace, anonymous=settings.anonymous)
+    gateway = Gateway(workspace, files_, settings, Profiles(files_), door)
     app = FastAPI(title="Pointsman", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.gateway = gateway
     errors.install(app)
     app.add_middleware(Guard, gateway=gateway)
-    for noun in (runs, memory, approvals, dead_letters, files, chat, capabilities, health):
+    for noun in (runs, keys, memory, approvals, dead_letters, files, chat, capabilities, health):
         app.include_router(noun.router)
 
     @app.get("/", include_in_schema=False)

@@ -13,7 +13,7 @@ from pointsman.router.events import OVER, RunId
 from pointsman.router.plan import first_fault
 from pointsman.router.workspace import Approval, EffectRecord, RunRecord, Snapshot
 from pointsman.services.api.errors import faults
-from pointsman.services.api.gateway import Gateway, Here
+from pointsman.services.api.gateway import Gateway, Here, OwnRun
 
 router = APIRouter(tags=["approvals"])
 
@@ -46,13 +46,13 @@ class DecisionIn(BaseModel):
 
     decision: Literal["approved", "denied", "done", "edited"]
     digest: Annotated[str, Field(max_length=128)]
-    by: Annotated[str, Field(max_length=200)] = "a person"
+    by: Annotated[str, Field(max_length=200)] = ""
     note: Annotated[str, Field(max_length=2_000)] = ""
     value: Value = None
     arguments: Annotated[dict[str, JsonValue], AfterValidator(_finite)] | None = None
 
 
-@router.get("/v1/runs/{id}/approvals", responses=faults(404))
+@router.get("/v1/runs/{id}/approvals", dependencies=[OwnRun], responses=faults(404))
 async def listing(id: str, here: Here) -> dict[str, Any]:
     """All that was asked of people in a run: what is pending first, then what was decided, oldest first.
 
@@ -64,7 +64,9 @@ async def listing(id: str, here: Here) -> dict[str, Any]:
     return {"run": record.id, "approvals": sorted(shown, key=lambda a: not a["pending"])}
 
 
-@router.post("/v1/runs/{id}/approvals/{approval}", responses=faults(404, 409, 422))
+@router.post(
+    "/v1/runs/{id}/approvals/{approval}", dependencies=[OwnRun], responses=faults(404, 409, 422)
+)
 async def decide(id: str, approval: str, body: DecisionIn, here: Here) -> dict[str, Any]:
     """Decides, and answers with the request as it stands then; after an edit, with the new request.
 
@@ -72,7 +74,8 @@ async def decide(id: str, approval: str, body: DecisionIn, here: Here) -> dict[s
     the run was stopped.
     """
     run = RunId(id)
-    how = {"digest": body.digest, "by": body.by or "a person", "note": body.note}
+    by = body.by or (here.caller.name if here.caller.key else "a person")
+    how = {"digest": body.digest, "by": by, "note": body.note}
     shown = approval
     if body.decision == "edited":
         asked = _found(await here.workspace.approvals(run), id, approval)
@@ -84,7 +87,7 @@ async def decide(id: str, approval: str, body: DecisionIn, here: Here) -> dict[s
     return approval_json(_found(found, id, shown), await here.workspace.run(run))
 
 
-@router.get("/v1/runs/{id}/effects", responses=faults(404))
+@router.get("/v1/runs/{id}/effects", dependencies=[OwnRun], responses=faults(404))
 async def effects(id: str, here: Here) -> dict[str, Any]:
     """The ledger: every effect of class `keyed` or `once` that was begun in a run, oldest first.
 

@@ -35,10 +35,12 @@ from pointsman.router.errors import (
     WorkspaceUnavailable,
 )
 from pointsman.router.events import Fault
+from pointsman.services.access.door import refusal_headers
+from pointsman.services.access.errors import AccessRefused
 
 log = logging.getLogger(__name__)
 
-OPENAI_PATHS = ("/v1/chat/", "/v1/models")
+OPENAI_PATHS = ("/v1/chat/", "/v1/models", "/v1/responses", "/v1/embeddings")
 
 STATUS: tuple[tuple[type[PointsmanError], int], ...] = (
     (UnknownFile, 404),
@@ -63,6 +65,7 @@ STATUS: tuple[tuple[type[PointsmanError], int], ...] = (
 
 
 ABOUT = {
+    401: "The API key is not valid.",
     404: "It is not there.",
     409: "It is not in a state in which this can be done.",
     422: "What was sent cannot be taken.",
@@ -98,6 +101,8 @@ def status_of(error: PointsmanError) -> int:
         return 413
     if isinstance(error, HostRefused):
         return 403
+    if isinstance(error, AccessRefused):
+        return error.status
     for cls, status in STATUS:
         if isinstance(error, cls):
             return status
@@ -145,6 +150,8 @@ def install(app: FastAPI) -> None:
         if status >= 500:
             log.warning("%s %s: %s", request.method, request.url.path, error)
         headers = {"Retry-After": "1"} if status == 503 else {}
+        if isinstance(error, AccessRefused):
+            headers = refusal_headers(error)
         path = request.url.path
         return error_response(path, Fault.of(error), status, headers=headers)
 

@@ -12,9 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pointsman.router.errors import WorkspaceUnavailable
 from pointsman.router.events import Fault
+from pointsman.services.access.door import refusal_headers
+from pointsman.services.access.errors import AccessRefused
 from pointsman.services.api.errors import HostRefused, TooLarge, error_response
-from pointsman.services.api.gateway import Gateway
+from pointsman.services.api.gateway import CALLER, Gateway
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -80,6 +83,10 @@ class Guard:
             fault = Fault(HostRefused.code, why, "caller")
             await error_response(scope["path"], fault, 403)(scope, receive, exchange.send)
             return
+        turned_away = await self._let_in(scope, headers, exchange)
+        if turned_away is not None:
+            await turned_away(scope, receive, exchange.send)
+            return
         settings = self.gateway.settings
         upload = scope["path"] == UPLOAD_PATH
         body = Body(receive, settings.max_upload_bytes if upload else settings.max_json_bytes)
@@ -89,6 +96,28 @@ class Guard:
             await too_large(scope["path"], body.limit)(scope, receive, exchange.send)
             return
         await self.app(scope, body.receive, exchange.send)
+
+    async def _let_in(
+        self, scope: Scope, headers: Headers, exchange: "Exchange"
+    ) -> Response | None:
+        """None when the door lets a request in; who asks is in the scope then."""
+        path, client = scope["path"], scope.get("client")
+        try:
+            let = await self.gateway.door.let_in(
+                scope["method"],
+                path,
+                headers.get("authorization", ""),
+                headers.get("cookie", ""),
+                where=client[0] if client else "",
+            )
+        except AccessRefused as error:
+            told = refusal_headers(error)
+            return error_response(path, Fault.of(error), error.status, headers=told)
+        except WorkspaceUnavailable as error:
+            return error_response(path, Fault.of(error), 503, headers={"Retry-After": "1"})
+        scope[CALLER] = let.caller
+        exchange.headers = let.headers
+        return None
 
 
 def too_large(path: str, limit: int) -> Response:
@@ -136,12 +165,15 @@ class Exchange:
         self._send = send
         self._gateway = gateway
         self._started = time.perf_counter()
+        self.headers: Mapping[str, str] = {}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
+            for name, value in self.headers.items():
+                headers[name] = value
             seconds = time.perf_counter() - self._started
             route = getattr(self._scope.get("route"), "path", "other")
             method = self._scope["method"]

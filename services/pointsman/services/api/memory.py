@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -26,11 +27,13 @@ from pointsman.router.values import FileProfile, FileRef
 from pointsman.router.workspace.traces import Judgement, Kept, Trace
 from pointsman.router.workspace.tracing import keep_trace
 from pointsman.services.api.errors import NotFound, faults
-from pointsman.services.api.gateway import Gateway, Here
+from pointsman.services.api.gateway import Gateway, Here, OwnRun
 
 router = APIRouter(tags=["memory"])
 
 MOST_LINES = 200
+SHARED = "default"
+"""The tenant whose plans are remembered: they are not shared with others."""
 
 
 class FeedbackIn(BaseModel):
@@ -71,7 +74,7 @@ class BadLine(RequestError):
         super().__init__(f"line {number}: {why}")
 
 
-@router.post("/v1/runs/{id}/feedback", responses=faults(404, 409, 422))
+@router.post("/v1/runs/{id}/feedback", dependencies=[OwnRun], responses=faults(404, 409, 422))
 async def feedback(id: str, body: FeedbackIn, here: Here) -> dict[str, Any]:
     """Says whether a run's plan was right. outcome: "remembered", "barred" (it was forgotten or called wrong,
     and does not come back) or "noted" (nothing of it can be remembered; `why` says for which reason).
@@ -98,7 +101,7 @@ async def _kept(here: Gateway, id: str) -> None:
         await keep_trace(here.workspace, id)
 
 
-@router.get("/v1/runs/{id}/feedback", responses=faults(404))
+@router.get("/v1/runs/{id}/feedback", dependencies=[OwnRun], responses=faults(404))
 async def said(id: str, here: Here) -> dict[str, Any]:
     """What was said of a run's plan last; `right` is null when nothing was."""
     trace = await here.workspace.traces.trace(id)
@@ -126,11 +129,12 @@ async def listing(here: Here, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
     epoch.
     """
     traces = here.workspace.traces
-    found = await traces.kept(limit=limit)
+    shared = here.caller.tenant == SHARED
+    found = await traces.kept(limit=limit) if shared else []
     return {
         "mode": traces.terms.mode,
         "plans": [_shown(k) for k in found],
-        "size": await traces.size(),
+        "size": await traces.size() if shared else {},
     }
 
 
@@ -140,7 +144,7 @@ async def lines(here: Here) -> StreamingResponse:
 
     async def told() -> AsyncIterator[str]:
         async for trace in here.workspace.traces.all():
-            if trace.plan is not None:
+            if trace.plan is not None and trace.tenant == here.caller.tenant:
                 yield json.dumps(trace.to_line(), ensure_ascii=False) + "\n"
 
     return StreamingResponse(told(), media_type="application/jsonl")
@@ -180,12 +184,15 @@ async def _brought(
 ) -> tuple[str | None, str]:
     """What became of a line, and why nothing is remembered of it."""
     content = json.dumps([line.request, line.plan], sort_keys=True).encode()
-    run = line.run or f"imported_{hashlib.sha256(content).hexdigest()[:24]}"
+    run = await _run_of(here, line, content)
     at = (line.at or datetime.now(UTC)).astimezone(UTC)
     one, why = await _general(here, catalog, line.request, plan, run, at)
     traces = here.workspace.traces
     seconds = at.timestamp()
-    trace = Trace(run, line.request, plan.to_json(), "whole", 0, 0.0, seconds, one, why)
+    tenant = here.caller.tenant
+    trace = Trace(
+        run, line.request, plan.to_json(), "whole", 0, 0.0, seconds, one, why, tenant=tenant
+    )
     if not await traces.keep(trace):
         return None, "it was forgotten here"
     if line.right is None:
@@ -194,9 +201,24 @@ async def _brought(
     return outcome, why if line.right else ""
 
 
+async def _run_of(here: Gateway, line: LineIn, content: bytes) -> str:
+    """The id under which a line is kept: never that of a run of another tenant."""
+    tenant = here.caller.tenant
+    mark = content if tenant == SHARED else content + tenant.encode()
+    made = f"imported_{hashlib.sha256(mark).hexdigest()[:24]}"
+    if line.run is None:
+        return made
+    with suppress(RunNotFound):
+        return line.run if await here.workspace.owner_of(line.run) == tenant else made
+    known = await here.workspace.traces.trace(line.run)
+    return line.run if (known.tenant if known else SHARED) == tenant else made
+
+
 async def _general(
     here: Gateway, catalog: Catalog, request: str, plan: Plan, run: str, at: datetime
 ) -> tuple[Remembered | None, str]:
+    if here.caller.tenant != SHARED:
+        return None, "plans are not shared between tenants"
     try:
         validate(plan, catalog)
         files = await _files(here, plan)
@@ -231,7 +253,7 @@ async def _files(here: Gateway, plan: Plan) -> list[FileProfile]:
 @router.get("/v1/memory/{key}", responses=faults(404))
 async def one(key: str, here: Here) -> dict[str, Any]:
     """A remembered plan with the constants of its request as slots."""
-    found = await here.workspace.traces.plan(key)
+    found = await here.workspace.traces.plan(key) if here.caller.tenant == SHARED else None
     if found is None:
         raise NotFound(f"no plan is remembered under {key!r}")
     return _shown(found)
@@ -243,12 +265,22 @@ async def forget(id: str, here: Here) -> dict[str, Any]:
     It does not come back. A run that goes on leaves no trace when it ends. The run's own record stays.
     """
     traces = here.workspace.traces
-    if await traces.trace(id) is None and await traces.plan(id) is None:
-        try:
-            await here.workspace.run(RunId(id))
-        except RunNotFound as error:
-            raise NotFound(f"there is no run and no remembered plan {id!r}") from error
+    if not await _owns(here, id):
+        raise NotFound(f"there is no run and no remembered plan {id!r}")
     return {"id": id, "forgotten": await traces.forget(id)}
+
+
+async def _owns(here: Gateway, id: str) -> bool:
+    """Whether an id is that of a trace, a remembered plan or a run of the caller's tenant."""
+    trace = await here.workspace.traces.trace(id)
+    if trace is not None:
+        return trace.tenant == here.caller.tenant
+    if here.caller.tenant == SHARED and await here.workspace.traces.plan(id) is not None:
+        return True
+    try:
+        return await here.workspace.owner_of(id) == here.caller.tenant
+    except RunNotFound:
+        return False
 
 
 def _shown(kept: Kept) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 from pointsman.experts.files import LocalFiles
@@ -12,23 +13,32 @@ KEPT = 2_000
 
 
 class Profiles:
-    """Profiles of stored files, by id; a file's content never changes."""
+    """Profiles of stored files, by place and id; a file's content never changes."""
 
-    def __init__(self, files: LocalFiles) -> None:
+    def __init__(
+        self,
+        files: LocalFiles,
+        known: "OrderedDict[tuple[Path, FileId], FileProfile] | None" = None,
+    ) -> None:
         self._files = files
-        self._known: OrderedDict[FileId, FileProfile] = OrderedDict()
+        self._known = OrderedDict() if known is None else known
+
+    def on(self, files: LocalFiles) -> "Profiles":
+        """Those of another place, kept in the same books."""
+        return Profiles(files, self._known)
 
     async def of(self, ref: FileRef) -> FileProfile:
-        known = self._known.get(ref.id)
+        place = (self._files.folder, ref.id)
+        known = self._known.get(place)
         if known is None:
             known = await asyncio.to_thread(profile, ref, self._files)
-            self._known[ref.id] = known
+            self._known[place] = known
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return known
 
     def forget(self, ref: FileRef) -> None:
-        self._known.pop(ref.id, None)
+        self._known.pop((self._files.folder, ref.id), None)
 
 
 def profile_json(known: FileProfile) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from pointsman.router.errors import (
     EmptyRequest,
     NoExpert,
+    PointsmanError,
     RequestError,
     RequestTooLong,
     WorkspaceUnavailable,
@@ -26,9 +28,10 @@ from pointsman.router.usage import Budget
 from pointsman.router.values import FileProfile, Json, kind_of
 from pointsman.router.workspace import RunRecord, RunSpec
 from pointsman.router.workspace.records import Approve
+from pointsman.services.access.spending import held, let_go
 from pointsman.services.api.downloads import Format, download_of
 from pointsman.services.api.errors import NotFound, faults
-from pointsman.services.api.gateway import Gateway, Here
+from pointsman.services.api.gateway import Gateway, Here, OwnRun
 from pointsman.services.streams import until
 
 log = logging.getLogger(__name__)
@@ -149,10 +152,21 @@ def deadline_of(seconds: float | None) -> float | None:
 
 
 async def start(here: Gateway, spec: RunSpec, *, key: str | None = None) -> RunId:
-    """key: the caller's idempotency key; the same one makes one run."""
-    id = await here.workspace.create_run(spec, key=key)
-    here.telemetry.created(id)
-    return id
+    """The caller's run. key: the caller's idempotency key; the same one makes one run. Raises BudgetSpent."""
+    id = here.workspace.new_run()
+    budget = await held(here.workspace, here.caller, id, spec.budget)
+    mine = replace(spec, budget=budget, **paid_by(here))
+    made = await here.workspace.create_run(mine, key=key, id=id)
+    if made != id:
+        await let_go(here.workspace, here.caller, id)
+    here.telemetry.created(made)
+    return made
+
+
+def paid_by(here: Gateway) -> dict[str, Any]:
+    """Fields of a RunSpec: whose it is, and whose key pays."""
+    key = here.caller.key
+    return {"tenant": here.caller.tenant, "key": key.id if key is not None else ""}
 
 
 async def _given_plan(here: Gateway, value: dict[str, Any] | None) -> Plan | None:
@@ -169,7 +183,7 @@ async def _given_plan(here: Gateway, value: dict[str, Any] | None) -> Plan | Non
 
 async def history_of(here: Gateway, thread: str) -> tuple[Turn, ...]:
     """Earlier exchanges of a thread, oldest first; only those that came to an answer."""
-    recent = await here.workspace.runs(limit=HISTORY_SEARCHED, before=None)
+    recent = await here.workspace.runs(limit=HISTORY_SEARCHED, tenant=here.caller.tenant)
     told = [r for r in recent if r.thread == thread and r.answer is not None]
     return tuple(
         Turn(r.request, str((r.answer or {}).get("text", "")))
@@ -185,7 +199,7 @@ async def listing(
     thread: str | None = None,
 ) -> dict[str, Any]:
     """Runs, newest first, without plan and answer; `before` is the id of the last one of a page."""
-    records = await here.workspace.runs(limit=limit, before=before)
+    records = await here.workspace.runs(limit=limit, before=before, tenant=here.caller.tenant)
     shown = [r for r in records if thread is None or r.thread == thread]
     return {
         "runs": [record_json(r, whole=False) for r in shown],
@@ -193,7 +207,7 @@ async def listing(
     }
 
 
-@router.get("/v1/runs/{id}")
+@router.get("/v1/runs/{id}", dependencies=[OwnRun])
 async def one(id: str, here: Here) -> dict[str, Any]:
     record = await here.workspace.run(RunId(id))
     here.telemetry.seen(record)
@@ -217,14 +231,16 @@ def record_json(record: RunRecord, *, whole: bool = True) -> dict[str, Any]:
     return {**value, "plan": record.plan, "answer": record.answer} if whole else value
 
 
-@router.post("/v1/runs/{id}/cancel", status_code=202)
+@router.post("/v1/runs/{id}/cancel", dependencies=[OwnRun], status_code=202)
 async def cancel(id: str, here: Here, body: CancelIn | None = None) -> dict[str, Any]:
     """Asks a run to stop. 409 when it is over."""
     await here.workspace.cancel(RunId(id), (body or CancelIn()).reason)
     return {"id": id, "status": "cancelling"}
 
 
-@router.post("/v1/runs/{id}/rerun", status_code=201, responses=faults(404, 409, 422))
+@router.post(
+    "/v1/runs/{id}/rerun", dependencies=[OwnRun], status_code=201, responses=faults(404, 409, 422)
+)
 async def rerun(
     id: str,
     here: Here,
@@ -238,14 +254,26 @@ async def rerun(
     """
     wanted = (body or RerunIn()).from_task
     begin = wanted.partition("[")[0] if wanted is not None else None
-    made = await here.workspace.rerun(RunId(id), from_task=begin, key=idempotency_key)
+    spec = (await here.workspace.run(id)).spec
+    new = here.workspace.new_run()
+    budget = await held(here.workspace, here.caller, new, spec.budget)
+    terms = {"budget": budget, **paid_by(here)}
+    try:
+        made = await here.workspace.rerun(
+            RunId(id), from_task=begin, key=idempotency_key, terms=terms, id=new
+        )
+    except PointsmanError:
+        await let_go(here.workspace, here.caller, new)
+        raise
+    if made != new:
+        await let_go(here.workspace, here.caller, new)
     here.telemetry.created(made)
     thread = (await here.workspace.run(made)).thread
     place = {"Location": f"/v1/runs/{made}"}
     return JSONResponse({"id": made, "thread": thread, "rerun_of": id}, 201, place)
 
 
-@router.get("/v1/runs/{id}/events", response_class=EventSourceResponse)
+@router.get("/v1/runs/{id}/events", dependencies=[OwnRun], response_class=EventSourceResponse)
 async def events(
     id: str,
     here: Here,
@@ -285,7 +313,7 @@ async def _messages(here: Gateway, events: AsyncIterator[Posted]) -> AsyncIterat
         here.telemetry.stream_closed()
 
 
-@router.get("/v1/runs/{id}/plan.mmd", response_class=PlainTextResponse)
+@router.get("/v1/runs/{id}/plan.mmd", dependencies=[OwnRun], response_class=PlainTextResponse)
 async def mermaid(id: str, here: Here) -> PlainTextResponse:
     """The plan as a Mermaid flowchart."""
     record = await here.workspace.run(RunId(id))
@@ -294,14 +322,14 @@ async def mermaid(id: str, here: Here) -> PlainTextResponse:
     return PlainTextResponse(to_mermaid(record.parsed_plan))
 
 
-@router.get("/v1/runs/{id}/tasks/{task}")
+@router.get("/v1/runs/{id}/tasks/{task}", dependencies=[OwnRun])
 async def slot(id: str, task: str, here: Here) -> dict[str, Any]:
     """The whole value that a task gave."""
     value = await _slot(here, id, task)
     return {"run": id, "task": task, "kind": kind_of(value), "value": value}
 
 
-@router.get("/v1/runs/{id}/tasks/{task}/download")
+@router.get("/v1/runs/{id}/tasks/{task}/download", dependencies=[OwnRun])
 async def download(
     id: str, task: str, here: Here, format: Annotated[Format | None, Query()] = None
 ) -> Response:

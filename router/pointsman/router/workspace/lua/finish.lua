@@ -7,4 +7,5 @@ post(ARGV[3])
 redis.call('DEL', PENDING, DEPENDANTS, CALLS, LEASES)
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[7]) end
 wake()
-return { 'ok' }
+local paying = redis.call('HMGET', RUN, 'key', 'created')
+return { 'ok', paying[1] or '', paying[2] }

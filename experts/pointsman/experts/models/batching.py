@@ -3,9 +3,9 @@
 Pure decisions over queued work; the thread that runs them is the host's. A *ticket* is one caller's
 work, cut into *pieces* of tokens. The ticket to serve next is the one with the earliest due time,
 arrival + work / SPEED + what its priority may wait (so short work overtakes long work, and no work is
-starved), or its deadline if that is earlier. Its longest pieces form a batch; pieces of other tickets of
-about the same length ride along while the padded batch stays within the token budget, whichever expert
-they are for.
+starved), or its deadline if that is earlier. Its longest piece leads a batch; pieces of about the same length,
+its own and those of other tickets, ride along while the padded batch stays within the token budget, whichever
+expert they are for.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,6 +21,10 @@ Priority: TypeAlias = Literal["urgent", "normal", "bulk"]
 
 SPEED = 8_000.0
 """Tokens a second that ordering assumes: how long work is made to wait for its size."""
+TIGHT, LOOSE = 0.8, 0.5
+"""Least share of the longest row that a row has where there are enough, and where there are few."""
+ENOUGH = 256
+"""Padded tokens from which a pass is as quick for each token as any: then only padding costs."""
 WAITS: dict[Priority, float] = {"urgent": 0.0, "normal": 0.1, "bulk": 2.0}
 """Seconds by which what is more urgent may overtake."""
 
@@ -97,18 +101,19 @@ def next_batch(tickets: Sequence[Ticket[R]], *, token_budget: int) -> list[tuple
     first = waiting[0]
     width = _length(first.pieces[-1])
     room = max(1, token_budget // width)
-    count = len(first.pieces)
-    batch = [(first, p) for p in reversed(first.take(max(0, count - room), count))]
-    for ticket in waiting[1:]:
-        if len(batch) >= room:
-            break
-        if ticket.reading.layers == first.reading.layers:
-            batch += [(ticket, p) for p in _riding(ticket, width, room - len(batch))]
+    among = [t for t in waiting if t.reading.layers == first.reading.layers]
+    batch: list[tuple[Ticket[R], Piece]] = []
+    for fit in (TIGHT, LOOSE):
+        for ticket in among:
+            full = len(batch) * width >= ENOUGH if fit == LOOSE else False
+            if full or len(batch) >= room:
+                break
+            batch += [(ticket, p) for p in _fitting(ticket, width, room - len(batch), fit)]
     return batch
 
 
-def _riding(ticket: Ticket[R], width: int, count: int) -> list[Piece]:
-    """The longest pieces that fit `width` without padding them to more than twice their length."""
-    low = bisect_left(ticket.pieces, width / 2, key=_length)
+def _fitting(ticket: Ticket[R], width: int, count: int, fit: float) -> list[Piece]:
+    """The longest pieces that fit `width` and fill at least the share `fit` of it."""
+    low = bisect_left(ticket.pieces, width * fit, key=_length)
     high = bisect_right(ticket.pieces, width, key=_length)
     return ticket.take(max(low, high - count), high)

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pointsman.router.errors import BadExpert
 
 FILE = "host.json"
-TOKEN_BUDGET = 2_048
-BUDGETS = (512, 1_024, 2_048, 4_096)
+TOKEN_BUDGET = 512
+"""Of a pass: with more, what a layer makes no longer fits the cache of two cores, and whoever comes waits longer."""
+BUDGETS = (256, 512, 1_024, 2_048)
 SHORT, LONG = 240, 24
 ROUNDS = 3
 LONGEST_PASS = 1.0

@@ -4,6 +4,7 @@ The states below the first layer that is adapted are made once and kept, so that
 the layers only. The head begins as the linear probe: from there on it can only become better.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ ROWS = 32
 EPOCHS = 15
 PATIENCE = 3
 RATE, HEAD_RATE = 2e-3, 2e-2
+WARMING = 0.1
 DROPOUT = 0.1
 SMOOTHING = 0.05
 
@@ -113,7 +115,7 @@ def adapt(
     seed: int = 0,
     told: Told = lambda _: None,
 ) -> Adapted:
-    """AdamW with a one-cycle rate; the epoch with the least loss on the validation part is kept. It stops when
+    """AdamW, its rate warmed up and brought down by a cosine; the epoch with the least loss on the validation part is kept. It stops when
     PATIENCE epochs bring nothing, or at `ends` (time.monotonic())."""
     torch.manual_seed(seed)
     chance = np.random.default_rng(seed)
@@ -123,22 +125,22 @@ def adapt(
     head = nn.ParameterList([probe.weights.clone(), probe.bias.clone()])
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(adapter.parameters()), "lr": RATE},
-            {"params": list(head), "lr": HEAD_RATE},
+            {"params": list(adapter.parameters()), "full": RATE},
+            {"params": list(head), "full": HEAD_RATE},
         ],
         weight_decay=0.01,
     )
-    steps = EPOCHS * -(-len(train.ends) // ROWS)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [RATE, HEAD_RATE], total_steps=steps, pct_start=0.1
-    )
+    steps, step, began = EPOCHS * -(-len(train.ends) // ROWS), 0, time.monotonic()
     best: Adapted | None = None
     least, waited = float("inf"), 0
     for epoch in range(1, EPOCHS + 1):
         adapter.train()
         for rows in _batches(train, chance):
-            if time.monotonic() > ends:
+            now = time.monotonic()
+            if now > ends:
                 break
+            _pace(optimizer, max(step / steps, (now - began) / (ends - began)))
+            step += 1
             unit = _vectors(model, adapter, train, rows)
             value = nn.functional.cross_entropy(
                 unit @ head[0] + head[1], train.labels[rows], weight, label_smoothing=SMOOTHING
@@ -147,14 +149,13 @@ def adapt(
             value.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_([*adapter.parameters(), *head], 1.0)
             optimizer.step()
-            schedule.step()
         numbers = _numbers(model, adapter, head, validation)
-        now = loss(numbers, validation.labels)
+        lost = loss(numbers, validation.labels)
         right = float((numbers.argmax(1) == validation.labels).float().mean())
-        told(f"epoch {epoch}: validation loss {now:.3f}, accuracy {right:.3f}")
-        waited = 0 if now < least else waited + 1
-        if now < least:
-            least = now
+        told(f"epoch {epoch}: validation loss {lost:.3f}, accuracy {right:.3f}")
+        waited = 0 if lost < least else waited + 1
+        if lost < least:
+            least = lost
             kept = Head(head[0].detach().clone(), head[1].detach().clone())
             pairs = {k: (d.clone(), u.clone()) for k, (d, u) in adapter.weights().items()}
             best = Adapted(pairs, kept, numbers, epoch)
@@ -162,6 +163,13 @@ def adapt(
             break
     assert best is not None
     return best
+
+
+def _pace(optimizer: torch.optim.Optimizer, done: float) -> None:
+    """The rates after a share of the way, of steps or of time, whichever is nearer its end: up, then a cosine down."""
+    share = min(1.0, done / WARMING) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = group["full"] * share
 
 
 def _batches(train: Prefixes, chance: np.random.Generator) -> list[list[int]]:

@@ -96,7 +96,10 @@ def fit_expert(
     told(f"frozen encoder and linear probe: validation accuracy {right['linear probe']:.3f}")
     notes = list(given.notes)
     adapted = None
-    if right["linear probe"] + BETTER < 1.0:
+    ends = began + 60 * minutes
+    if time.monotonic() >= ends:
+        notes.append("the minutes were over before an adapter was tried")
+    elif right["linear probe"] + BETTER < 1.0:
         rows = _within(ids["train"])
         if len(rows) < len(ids["train"]):
             notes.append(f"the adapter was trained on {len(rows):,} of the train texts")
@@ -105,7 +108,7 @@ def fit_expert(
             prefixes(model, [ids["train"][i] for i in rows], places["train"][rows]),
             prefixes(model, ids["validation"], places["validation"]),
             probe,
-            ends=began + 60 * minutes,
+            ends=ends,
             seed=seed,
             told=told,
         )

@@ -417,3 +417,21 @@ def test_the_server_stops_within_two_seconds_with_open_streams(tmp_path: Path) -
     assert (
         time.perf_counter() - started < 4.0
     )  # 2 s for the server, the rest for Redis and the player
+
+
+def test_a_run_that_has_not_changed_is_not_sent_again(http: httpx.Client) -> None:
+    id = finished(http, "calculate it")["id"]
+    first = http.get(f"/v1/runs/{id}")
+    again = http.get(f"/v1/runs/{id}", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = http.get(f"/v1/runs/{id}", headers={"If-None-Match": '"another"'})
+    assert other.json() == first.json()
+
+
+def test_runs_are_listed_by_status(http: httpx.Client) -> None:
+    done = finished(http, "calculate it")["id"]
+    failed = finished(http, "it breaks")["id"]
+    found = http.get("/v1/runs", params={"status": ["failed"]}).json()["runs"]
+    assert failed in {r["id"] for r in found}
+    assert done not in {r["id"] for r in found}
+    assert http.get("/v1/runs", params={"status": "asleep"}).status_code == 422

@@ -1,5 +1,7 @@
 """Runs: create, list, look at, watch, cancel, and what their tasks gave."""
 
+import hashlib
+import json
 import logging
 import re
 import time
@@ -21,7 +23,7 @@ from pointsman.router.errors import (
     RequestTooLong,
     WorkspaceUnavailable,
 )
-from pointsman.router.events import EVENT, OVER, Posted, RunEnded, RunId
+from pointsman.router.events import EVENT, OVER, Posted, RunEnded, RunId, RunStatus
 from pointsman.router.plan import MAX_GIVEN_TASKS, Plan, parse_plan, to_mermaid, validate
 from pointsman.router.planning.base import Prefer, Turn
 from pointsman.router.usage import Budget
@@ -197,10 +199,18 @@ async def listing(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: str | None = None,
     thread: str | None = None,
+    status: Annotated[list[RunStatus] | None, Query()] = None,
 ) -> dict[str, Any]:
-    """Runs, newest first, without plan and answer; `before` is the id of the last one of a page."""
+    """Runs, newest first, without plan and answer; `before` is the id of the last one of a page.
+
+    thread, status: only those; a page is then of what is left of `limit` runs, and `next` goes on.
+    """
     records = await here.workspace.runs(limit=limit, before=before, tenant=here.caller.tenant)
-    shown = [r for r in records if thread is None or r.thread == thread]
+    shown = [
+        r
+        for r in records
+        if (thread is None or r.thread == thread) and (not status or r.status in status)
+    ]
     return {
         "runs": [record_json(r, whole=False) for r in shown],
         "next": records[-1].id if len(records) == limit else None,
@@ -208,10 +218,18 @@ async def listing(
 
 
 @router.get("/v1/runs/{id}", dependencies=[OwnRun])
-async def one(id: str, here: Here) -> dict[str, Any]:
+async def one(
+    id: str, here: Here, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """A run as it stands. 304 when it stands as the `ETag` that is sent back in `If-None-Match` says."""
     record = await here.workspace.run(RunId(id))
     here.telemetry.seen(record)
-    return record_json(record)
+    body = json.dumps(record_json(record), ensure_ascii=False).encode()
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if tag in {t.strip().removeprefix("W/") for t in (if_none_match or "").split(",")}:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 def record_json(record: RunRecord, *, whole: bool = True) -> dict[str, Any]:

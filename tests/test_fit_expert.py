@@ -102,6 +102,15 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         read_examples(path, "text", "label")
 
 
+def test_a_file_to_test_with_may_have_a_single_text_of_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\none,a\ntwo,b\n")
+    assert len(read_examples(path, "text", "label", to_test=True).examples) == 2
+    path.write_text("text,label\n,a\n")
+    with pytest.raises(BadExpert, match="no text with a label"):
+        read_examples(path, "text", "label", to_test=True)
+
+
 def test_repeated_torn_and_empty_rows_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     rows = [f"text {n};{'ab'[n % 2]}" for n in range(12)]

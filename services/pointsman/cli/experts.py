@@ -126,7 +126,9 @@ def _fitted(
     given = read_examples(file, text, wish.column)
     for one in given.notes:
         note(one)
-    held = read_examples(test, text, wish.column).examples if test is not None else None
+    held = (
+        read_examples(test, text, wish.column, to_test=True).examples if test is not None else None
+    )
     model = MiniLm()
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)

@@ -11,15 +11,20 @@ def shipped_path() -> Path:
     return Path(str(files("pointsman.experts.models") / "weights" / "experts"))
 
 
+def _names() -> list[str]:
+    """One that is just being made begins with a dot."""
+    found = (path.parent.name for path in shipped_path().glob(f"*/{MANIFEST}"))
+    return sorted(name for name in found if name[0] != ".")
+
+
 def shipped() -> dict[str, Manifest]:
     """By name."""
-    found = sorted(shipped_path().glob(f"*/{MANIFEST}"))
-    return {path.parent.name: read_manifest(path.parent) for path in found}
+    return {name: read_manifest(shipped_path() / name) for name in _names()}
 
 
 def shipped_folder(name: str) -> Path:
     """Raises BadExpert when none of the name ships."""
-    names = sorted(p.parent.name for p in shipped_path().glob(f"*/{MANIFEST}"))
+    names = _names()
     if name not in names:
         raise BadExpert(
             f"{name[:80]!r} is no folder and no expert that ships ({', '.join(names) or 'there is none'})"

@@ -48,8 +48,11 @@ class Parts:
     test: tuple[Example, ...]
 
 
-def read_examples(path: Path, text: str, label: str) -> Labelled:
-    """The texts in a column and their labels in another. Raises BadExpert."""
+def read_examples(path: Path, text: str, label: str, *, to_test: bool = False) -> Labelled:
+    """The texts in a column and their labels in another. Raises BadExpert.
+
+    to_test: nothing is learned from them, so a label may have a single text.
+    """
     if path.suffix.casefold() not in FORMS:
         raise BadExpert(f"{path.name}: give a file that ends with {', '.join(FORMS)}")
     try:
@@ -63,7 +66,10 @@ def read_examples(path: Path, text: str, label: str) -> Labelled:
     except csv.Error as error:
         raise BadExpert(f"{path.name} is no CSV: {error}") from error
     found = _clean(rows)
-    _enough(found, path.name)
+    if not to_test:
+        _enough(found, path.name)
+    elif not found.examples:
+        raise BadExpert(f"{path.name} has no text with a label")
     return found
 
 

@@ -111,8 +111,8 @@ RECIPES = (
 )  # fmt: skip
 
 
-def read(data: Path, names: Sequence[str], domains: str) -> Labelled:
-    found = [read_examples(data / name, "text", "intent") for name in names]
+def read(data: Path, names: Sequence[str], domains: str, *, to_test: bool = False) -> Labelled:
+    found = [read_examples(data / name, "text", "intent", to_test=to_test) for name in names]
     given = Labelled(
         tuple(e for f in found for e in f.examples), tuple(n for f in found for n in f.notes)
     )
@@ -143,7 +143,7 @@ def main() -> None:
             read(given.data, recipe.train, recipe.domains),
             recipe.wish,
             fresh,
-            test=read(given.data, recipe.test, recipe.domains).examples,
+            test=read(given.data, recipe.test, recipe.domains, to_test=True).examples,
             minutes=given.minutes,
             told=lambda line: print(f"  {line}", flush=True),
         )

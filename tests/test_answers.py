@@ -24,7 +24,7 @@ def encoder() -> Iterator[Encoder]:
 
 MINUTES = (
     "Present: Marta Lindqvist, Tom Becker, Priya Nair. We will move to 12 Mill Lane on Monday, 18 August. "
-    "Ida Berg and Jon Holm wrote the report. The desks come on Friday."
+    "Ida Berg and Jon Holm wrote the report. The desks come on Friday. We paid invoice R-2231."
 )
 
 
@@ -35,6 +35,7 @@ MINUTES = (
         ("When do the desks come?", "Friday"),
         ("Who was present?", "Marta Lindqvist, Tom Becker, Priya Nair"),
         ("Who wrote the report?", "Ida Berg and Jon Holm"),
+        ("What is the invoice number?", "R-2231"),
     ],
 )
 def test_dates_and_lists_of_names_are_given_whole(

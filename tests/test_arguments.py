@@ -55,6 +55,10 @@ def filled(text: str, capability: Capability, **given_: Any) -> Filled:
         ("what percentage of 80 is 20", "20 / 80 * 100"),
         ("15% of 20% of 500", "(500 * 20 / 100) * 15 / 100"),
         ("18% of 240 plus 15", "0.18 * 240 + 15"),
+        (
+            "If I invest 1000 at 5% for 10 years, how much will I have?",
+            "1000 * (1 + 5 / 100) ^ 10",
+        ),
         ("what is 1/7 rounded to 3 digits", "round(1 / 7, 3)"),
         ("round 2.71828 to two decimal places", "round(2.71828, 2)"),
         ("split a bill of 84.60 with 15% tip between 4 people", "84.6 * (100 + 15) / 100 / 4"),

@@ -132,5 +132,5 @@ def test_the_best_of_each_group_is_a_row_with_its_ties() -> None:
     assert found is not None
     assert found.steps[0].arguments["query"] == (
         'SELECT * FROM t WHERE "rating" IS NOT NULL QUALIFY rank() OVER '
-        '(PARTITION BY "genre" ORDER BY "rating" DESC) = 1 ORDER BY "genre"'
+        '(PARTITION BY "genre" ORDER BY "rating" DESC) = 1 ORDER BY "genre", "rating" DESC'
     )

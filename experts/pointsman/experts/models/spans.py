@@ -21,6 +21,7 @@ class Wanted(Enum):
     EMAIL = "email"
     PHONE = "phone"
     URL = "url"
+    CODE = "code"
     SENTENCE = "sentence"
 
 
@@ -77,6 +78,9 @@ _PATTERNS: dict[Wanted, re.Pattern[str]] = {
         rf"\b(?:(?:in|at|from|to|near|on)\s(?:the\s)?(?:{_NAME}|\d+\s{_NAME})(?:,\s{_NAME})*)"
         r"|\b(?:room|hall|floor|building|gate|platform)\s[A-Z0-9][\w-]*",
     ),
+    Wanted.CODE: re.compile(
+        r"(?<![\w+])(?=[\w/-]*\d{2})[A-Z0-9][A-Za-z0-9]*(?:[-/][A-Za-z0-9]+)*(?![\w%])"
+    ),
     Wanted.EMAIL: re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     Wanted.PHONE: re.compile(r"\+?\d[\d\s().-]{6,}\d"),
     Wanted.URL: re.compile(r"(?:https?://|www\.)[^\s,;)]*[^\s,;).]"),
@@ -113,6 +117,10 @@ _QUESTIONS: tuple[tuple[str, Wanted], ...] = (
     (
         r"\bhow (far|tall|high|wide|heavy|deep|big)\b|\bwhat('s| is) the (height|width|weight|distance)",
         Wanted.DISTANCE,
+    ),
+    (
+        r"\b(?:what|which)(?:'s| is| was)?\b.*\b(?:number|no\.|code|reference|id)\b(?!\s+of)",
+        Wanted.CODE,
     ),
     (r"\bhow many\b|\bwhat('s| is| was) the (number|count)\b|\bwhat number\b", Wanted.NUMBER),
     (
@@ -179,6 +187,7 @@ def _also(wanted: Wanted) -> tuple[Wanted, ...]:
         Wanted.MONEY: (Wanted.PERCENT, Wanted.DISTANCE),
         Wanted.DURATION: (Wanted.DATE,),
         Wanted.PERCENT: (Wanted.NUMBER,),
+        Wanted.CODE: (Wanted.NUMBER,),
     }
     return wanted, *more.get(wanted, ())
 

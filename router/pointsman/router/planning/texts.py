@@ -98,7 +98,9 @@ def _find(text: str) -> dict[str, Any] | None:
 def _sorted(text: str) -> dict[str, Any] | None:
     down = re.search(r"\b(?:descending|reverse\w*|z[- ]?(?:to|-)[- ]?a)\b", text, re.IGNORECASE)
     once = re.search(
-        r"\b(?:unique|distinct|without duplicates|no duplicates)\b", text, re.IGNORECASE
+        r"\b(?:unique|distinct|(?:without|no|remove|drop|delete|eliminate)\s+(?:the\s+|all\s+|any\s+)?(?:duplicates?|doubles|repeats))\b",
+        text,
+        re.IGNORECASE,
     )
     return {"descending": True if down else None, "unique": True if once else None}
 

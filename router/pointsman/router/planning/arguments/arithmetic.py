@@ -67,6 +67,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?P<b>[#x])\s*(?:plus|\+|with|including|incl\.?)\s*(?P<a>[#x])%(?:\s+(?:vat|tax|sales\s+tax|tip|gst))?", "{b} * (100 + {a}) / 100"),
         (r"(?P<b>[#x])\s*(?:minus|-)\s*(?P<a>[#x])%", "{b} * (100 - {a}) / 100"),
         (r"(?:split|share|divide)\s+(?:an?\s+|the\s+)?(?:bill|check|cost|price|total|sum|amount)?\s*(?:of\s+)?(?P<b>[#x])\s+(?:with|plus|and|including)\s+(?:an?\s+)?(?P<a>[#x])%\s*(?:tip|vat|tax|service|service\s+charge|gratuity)?\s*,?\s+(?:equally\s+|evenly\s+)?(?:between|among|amongst|by|into|over|across)\s+(?P<c>[#x])" + _PEOPLE, "{b} * (100 + {a}) / 100 / {c}"),
+        (r"(?:if\s+)?(?:i|we|you|one)?\s*(?:invest|put|save|deposit|borrow|have)(?:\s+\w+)?\s+(?P<b>[#x])\s+(?:\w+\s+)?(?:at|with|for)\s+(?:an?\s+)?(?:interest\s+(?:rate\s+)?of\s+)?(?P<a>[#x])%(?:\s+(?:interest|compound\s+interest))?(?:\s+(?:per|a|each|every)\s+year|\s+annually|\s+yearly)?\s+(?:for|over|during|in|after)\s+(?P<c>[#x])\s+years?(?:,?\s+(?:how\s+much|what)\b.*)?", "{b} * (1 + {a} / 100) ^ {c}"),
         (r"(?:an?\s+)?(?P<a>[#x])%\s+(?:tip|vat|tax|interest|commission)\s+(?:on|for|of)\s+(?P<b>[#x])", "{b} * {a} / 100"),
         (r"what\s+percent(?:age)?\s+(?:of\s+(?P<b>[#x])\s+is\s+(?P<a>[#x]))", "{a} / {b} * 100"),
         (r"(?P<a>[#x])\s+(?:is|as)\s+(?:what|a)\s+percent(?:age)?\s+of\s+(?P<b>[#x])", "{a} / {b} * 100"),

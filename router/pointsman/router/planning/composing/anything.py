@@ -236,9 +236,11 @@ def _incomplete(capability: Capability, missing: Sequence[str], score: float) ->
     """A question for what is missing; None when that is no matter of words."""
     if any(kinds_of(capability.properties[m]) & ON_SOMETHING for m in missing):
         return None
-    what = " and ".join(m.replace("_", " ") for m in missing)
-    why = f"to {capability.title} I need the {what}"
-    return Understood(None, score, why, f"What is the {what}?", way="capability")
+    told = [(m, str(capability.properties[m].get("description") or "")) for m in missing]
+    what = "; ".join(f"{m.replace('_', ' ')}{f' ({d[:90]})' if d else ''}" for m, d in told)
+    why = f"to {capability.title} I need more: {what}"
+    asked = " and ".join(f"{m.replace('_', ' ')!r}" for m in missing)
+    return Understood(None, score, why, f"What should {asked} be?", way="capability")
 
 
 def _columns_for(

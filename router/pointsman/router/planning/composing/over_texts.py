@@ -26,6 +26,11 @@ ASKS_WHEN = re.compile(
     re.IGNORECASE,
 )
 """Questions that a passage answers, whatever else is named in them."""
+ASKS_ONE = re.compile(
+    r"(?:what(?:'s| is| was)|which is)\s+(?:the|his|her|their|our|my|its)\s+(?:\w+\s+){0,2}?(?:number|code|id|name|address|date|price|amount|total|deadline|rent|fee|cost|salary)\b(?!\s+and\b)",
+    re.IGNORECASE,
+)
+"""One thing is asked for, and a passage says it."""
 TELLS = re.compile(r"(?:tell|find out|say)\b", re.IGNORECASE)
 HOW_MANY = re.compile(r"\W*how many\b|\W*count\b|\W*number of\b", re.IGNORECASE)
 
@@ -41,7 +46,8 @@ def text_wish(work: Composition, clause: Clause, source: Value, hits: Sequence[H
             continue
         if not source.documents and _is_selection(work, name, clause):
             continue
-        if source.documents and name == "text.entities" and ASKS_WHEN.match(clause.core):
+        asks_one = ASKS_WHEN.match(clause.core) or ASKS_ONE.match(clause.core)
+        if source.documents and name == "text.entities" and asks_one:
             continue
         if texts.arguments_for(name, clause.core) is not None:
             return hit

@@ -86,7 +86,7 @@ class Links:
 
     def __init__(self, table: TableContext) -> None:
         self.table = table
-        self._named = tuple(_named(c) for c in table.columns)
+        self._named = tuple(_named(c, table.columns) for c in table.columns)
         self._values: dict[str, list[ValueLink]] = {}
         self._parts: dict[str, list[ValueLink]] = {}
         self._initials: dict[str, list[ValueLink]] = {}
@@ -107,7 +107,7 @@ class Links:
                 self._initials.setdefault(initials, []).append(ValueLink(column, value, 0.9))
             if 1 < len(words) <= 6:
                 for word in words:
-                    if len(word) > 2 and word not in STOP:
+                    if len(word) > 1 and word not in STOP:
                         link = ValueLink(column, value, 0.75, part=True)
                         self._parts.setdefault(word, []).append(link)
 
@@ -139,7 +139,11 @@ class Links:
         if not phrase or len(phrase) > 4:
             return ()
         expanded = tuple(stem(part) for w in phrase for part in _parts(w))
-        links = [Link(n.column, _certainty(expanded, n)) for n in self._named]
+        written = " ".join(phrase)
+        links = [
+            Link(n.column, 1.0 if n.column.name.lower() == written else _certainty(expanded, n))
+            for n in self._named
+        ]
         kept = [link for link in links if link.certainty >= floor]
         return tuple(sorted(kept, key=lambda k: -k.certainty))
 
@@ -187,6 +191,17 @@ class Links:
     def typed(self, kinds: frozenset[str]) -> tuple[Column, ...]:
         return tuple(c for c in self.table.columns if c.type in kinds)
 
+    def ends(self, column: Column) -> tuple[Column, Column] | None:
+        """The columns of the lows and of the highs of one measure, when `column` is one of the two."""
+        own = next(set(n.stems) for n in self._named if n.column == column)
+        pair: dict[str, Column] = {}
+        for named in self._named:
+            for end in ("minimum", "maximum"):
+                same = set(named.stems) - {end} == own - {"minimum", "maximum"}
+                if end in named.stems and same and named.column.type in NUMERIC:
+                    pair[end] = named.column
+        return (pair["minimum"], pair["maximum"]) if len(pair) == 2 else None
+
     def with_concept(self, *words: str) -> tuple[Link, ...]:
         """Columns of the first concept word that any column answers to."""
         for word in words:
@@ -227,8 +242,12 @@ def _parts(word: str) -> tuple[str, ...]:
     )
 
 
-def _named(column: Column) -> _Named:
+def _named(column: Column, beside: Sequence[Column]) -> _Named:
     stems = tuple(stem(w) for w in split_name(column.name))
+    if "minute" in stems and "min" in re.split(r"[\W_]+", column.name.lower()):
+        other = tuple("maximum" if s == "minute" else s for s in stems)
+        if any(tuple(stem(w) for w in split_name(c.name)) == other for c in beside):
+            stems = tuple("minimum" if s == "minute" else s for s in stems)
     core = frozenset(s for s in stems if s not in GENERIC) or frozenset(stems)
     return _Named(column, stems, frozenset(root(s) for s in core), core)
 

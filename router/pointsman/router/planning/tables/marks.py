@@ -35,6 +35,9 @@ _TOKEN = re.compile(
     r"\"[^\"]{1,200}\"|“[^”]{1,200}”|(?<!\w)'[^']{1,200}'(?!\w)|>=|<=|!=|<>|==|[<>=≥≤%]|[,;]"
     r"|[^\W_]+(?:[_.@'’&-][^\W_]+)*_?"
 )
+_COMPARED = re.compile(
+    r"\b(?:more than|less than|fewer than|at least|at most|exactly|over)\s+$", re.I
+)
 RATES = frozenset("rate rates ratio".split())
 LONGEST = 6
 
@@ -137,7 +140,8 @@ def _tokens(text: str, now: datetime) -> list[_Token]:
     taken = [(m.start, m.end) for m in units]
     for amount in amounts(text):
         if not any(s < amount.end and amount.start < e for s, e in taken):
-            if amount.worded and text[amount.start : amount.end].lower() == "one":
+            one = amount.worded and text[amount.start : amount.end].lower() == "one"
+            if one and not _COMPARED.search(text, 0, amount.start):
                 continue
             units.append(amount)
     units.sort(key=lambda u: u.start)
@@ -191,6 +195,8 @@ def _phrase(
     may_be = _may_be_column(words) or _short_column(part, links, before)
     columns = links.columns(words, 0.7) if may_be else ()
     exact = bool(columns) and columns[0].certainty >= 0.95
+    if exact and len(words) > 1 and words[0] in FUNCTIONS and links.columns(words[1:], 0.95):
+        return None  # "maximum temp_max" is a function of the column
     if exact and not (operation and _is_operation_here(operation, columns, before, after, links)):
         return Mark("column", phrase, start, end, links=columns, values=values)
     if values and not (operation and len(words) == 1 and written != values[0].value):

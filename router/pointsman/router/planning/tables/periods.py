@@ -2,11 +2,14 @@
 
 from itertools import pairwise
 
+from pointsman.router.planning.tables.computed import SIGNS
 from pointsman.router.planning.tables.conditions import Condition
 from pointsman.router.planning.tables.context import TEMPORAL
 from pointsman.router.planning.tables.predicates import OPPOSITE
 from pointsman.router.planning.tables.ranking import Ranking
+from pointsman.router.values import Column
 
+FIGURES = {"mean": "avg", "median": "median"}
 PERIODS = frozenset(("year", "quarter", "month", "week", "day"))
 """Grains of time by which what happened in several of them is told apart."""
 COMPARES = frozenset(
@@ -34,6 +37,34 @@ class Apart(Ranking):
             elif name not in dates and all(c.op == "eq" and _is_year(c.value) for c in told):
                 one = Condition(name, "in", [c.value for c in told])
                 self.reading.where = [one, *(c for c in where if c not in told)]
+
+    def _beyond(self) -> None:
+        """ "who earns more than the average": a comparison with a figure of the column itself."""
+        marks = self.marks
+        for i, mark in enumerate(marks.items):
+            at = marks.next_of(i, "stop")
+            sign = SIGNS.get(str(mark.value)) if mark.kind == "comparison" else None
+            function = marks.items[at].value if marks.kind(at) == "function" else None
+            if sign is None or function not in FIGURES or i in marks.used:
+                continue
+            beside = [marks.before(i, "stop", "wh", "rows"), marks.next_of(at, "stop")]
+            links = [self.numeric(marks.links(b)) for b in beside]
+            column = next((k.column for k in links if k is not None), None) or self._spoken_of(i)
+            if column is not None:
+                marks.use(i, at, *(b for b, k in zip(beside, links, strict=True) if k is not None))
+                self.reading.beyond = (column.name, sign, FIGURES[function])
+            return
+
+    def _spoken_of(self, before: int) -> Column | None:
+        """The number that a verb before a comparison speaks of ("earns"), or the only one, or the money."""
+        for j, mark in enumerate(self.marks.items[:before]):
+            link = (
+                self.numeric(self.links.columns((mark.word,), 0.7)) if len(mark.word) > 3 else None
+            )
+            if link is not None:
+                self.marks.use(j)
+                return link.column
+        return self.default_number()
 
     def _told_apart(self) -> None:
         """What is compared or calculated over several times is given for each of them."""

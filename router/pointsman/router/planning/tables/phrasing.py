@@ -24,6 +24,7 @@ _SPENT = re.compile(
     r"(?![^?]*\b(?:each|every|per|by|most|least|buy|average|mean|median|total)\b)",
     re.IGNORECASE,
 )
+_REPEATED = re.compile(r"\b(?:repeat|returning|recurring)\s+(?P<who>\w+)\b", re.IGNORECASE)
 BOTH = "minimum and maximum"
 
 
@@ -31,6 +32,7 @@ def plainly(text: str, links: Links) -> str:
     """ "windiest" as "highest wind", "salary range" as its two ends, "highest paid first" as an order."""
     if links.with_concept("revenue", "salary", "price"):
         text = _SPENT.sub(r"how much \g<did>", text)
+    text = _REPEATED.sub(lambda m: _several(m, links), text)
     text = _ENDS.sub(BOTH, text)
     text = _RANGE_OF.sub(f"{BOTH} of ", text)
     text = _RANGE.sub(lambda m: _both_ends(m, links), text)
@@ -40,7 +42,16 @@ def plainly(text: str, links: Links) -> str:
 
 def _both_ends(match: re.Match[str], links: Links) -> str:
     known = links.columns((match[1].lower(),), 0.7)
+    pair = links.ends(known[0].column) if known else None
+    if pair is not None:
+        return f"minimum {pair[0].name} and maximum {pair[1].name}"
     return f"{BOTH} {match[1]}" if known else match.group()
+
+
+def _several(match: re.Match[str], links: Links) -> str:
+    """ "repeat customers": those with more than one row."""
+    known = links.columns((match["who"].lower(),), 0.9)
+    return f"{match['who']} with more than 1 rows" if known else match.group()
 
 
 def _ordered(match: re.Match[str], links: Links) -> str:

@@ -7,6 +7,7 @@ Words are linked to columns and values by form first and by meaning (the embedde
 not settle it. What is not explained is said in `leftover` and `missing`; it is never replaced by a guess.
 """
 
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,6 +24,11 @@ from pointsman.router.planning.tables.steps import about_table, steps_of
 __all__ = ["Step", "TableContext", "TableQuestion", "understand"]
 
 MAX_TEXT = 2_000
+ADDS = re.compile(
+    r"^\W*(?:please\s+)?(?:add|append|create|insert|make|include)\s+(?:me\s+)?(?:an?\s+|another\s+)?(?:new\s+)?(?:extra\s+)?columns?\b",
+    re.IGNORECASE,
+)
+"""What asks for the table with one more column, not for that column alone."""
 
 
 async def understand(
@@ -61,7 +67,7 @@ async def understand(
     if not steps or not (whole or _anchored(marks, refers_back)):
         return None
     if made is not None:
-        steps = (made[1], *steps)
+        steps = (made[1],) if ADDS.match(text) else (made[1], *steps)
     missing = missing or _asked_for(marks, leftover)
     if missing is None and leftover and all(s.capability == "table.select" for s in steps):
         missing = leftover[-1]

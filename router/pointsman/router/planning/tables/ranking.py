@@ -151,6 +151,9 @@ class Ranking(Groups):
                     chosen = (
                         named if named and named in [k.column for k in links] else links[0].column
                     )
+                    pair = self.links.ends(chosen)
+                    if pair is not None:  # the hottest day is one of the highest maximum
+                        chosen = pair[1] if order.descending is not turned else pair[0]
                     return chosen, order.descending is not turned
                 if named and word == "date":
                     return named, order.descending is not turned
@@ -183,7 +186,8 @@ class Ranking(Groups):
         """ "the best rated book per genre": the rows' own noun follows, and one column groups them."""
         ahead = range(i + 1, min(i + 4, len(self.marks.items)))
         noun = any(
-            self.links.is_own_row_noun(self.marks.word(j)) and self.marks.kind(j) != "group"
+            self.links.is_row_noun(self.marks.word(j))
+            and not any(self.marks.kind(k) == "group" for k in range(i, j + 1))
             for j in ahead
         )
         return noun and len(self.reading.groups) == 1 and self.reading.groups[0][1] is None

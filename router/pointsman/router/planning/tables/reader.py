@@ -16,11 +16,12 @@ class Reader(Apart):
         self._limits()
         self._charts()
         found = self.conditions.read()
-        self.reading.missing = self.conditions.missing
+        said = self.conditions.missing
         self.reading.where = [c for c in found if c.column is not None and c.function is None]
         self.reading.having = [c for c in found if c.column is None or c.function is not None]
         self._periods()
         self._never()
+        self._beyond()
         self._rates()
         self._sorts()
         self._groups()
@@ -32,6 +33,8 @@ class Reader(Apart):
         self._functions()
         self._rest()
         self._shares()
+        if self.reading.beyond is None:
+            self.reading.missing = self.reading.missing or said
         return self.reading
 
     def _limits(self) -> None:

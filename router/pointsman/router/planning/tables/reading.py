@@ -42,6 +42,8 @@ class Reading:
     """What no row of a group may meet altogether."""
     best_of: str | None = None
     """The column by which each group's first row is chosen."""
+    beyond: tuple[str, str, str] | None = None
+    """Rows whose column is beyond a figure of all rows: the column, the sign, the figure's function."""
     listed: bool = False
     """Whether the columns were asked for before the conditions: "titles of cooking books"."""
     missing: str | None = None

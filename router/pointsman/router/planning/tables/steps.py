@@ -140,6 +140,8 @@ def steps_of(reading: Reading) -> tuple[Step, ...]:
     """The shortest chain of steps that gives what was asked."""
     if reading.never:
         return _without(reading)
+    if reading.beyond is not None:
+        return _beyond(reading)
     steps = _best(reading) or (_aggregated(reading) if reading.aggregates else _rows(reading))
     if reading.periods:
         where = {"where": [c.to_json() for c in reading.periods], "match": "any"}
@@ -166,15 +168,33 @@ def _without(reading: Reading) -> tuple[Step, ...]:
     )
 
 
+def _beyond(reading: Reading) -> tuple[Step, ...]:
+    """Rows beyond a figure of all rows that meet the conditions; how many, where that is asked."""
+    assert reading.beyond is not None
+    column, sign, function = reading.beyond
+    steps = []
+    if reading.where:
+        where = {"where": [c.to_json() for c in reading.where]}
+        steps.append(Step("table.filter", where, "Keep rows where " + _said(reading.where)))
+    query = f"SELECT * FROM t WHERE {_quoted(column)} {sign} (SELECT {function}({_quoted(column)}) FROM t)"
+    title = f"Keep rows whose {column} is {sign} the {function} of all"
+    steps.append(Step("table.sql", {"query": query}, title))
+    if ("count", None) in reading.measures:
+        steps.append(Step("table.aggregate", {"measures": [{"fn": "count"}]}, "Count them"))
+    return tuple(steps)
+
+
 def _best(reading: Reading) -> list[Step]:
     """Each group's first rows by a column, whole; ties are kept."""
     if reading.best_of is None or len(reading.groups) != 1 or reading.chart or reading.having:
         return []
     group, best = reading.groups[0][0], reading.best_of
     way = "DESC" if reading.descending else "ASC"
+    kept = f"<= {reading.limit}" if reading.limit else "= 1"
     query = (
         f"SELECT * FROM t WHERE {_quoted(best)} IS NOT NULL QUALIFY rank() OVER "
-        f"(PARTITION BY {_quoted(group)} ORDER BY {_quoted(best)} {way}) = 1 ORDER BY {_quoted(group)}"
+        f"(PARTITION BY {_quoted(group)} ORDER BY {_quoted(best)} {way}) {kept} "
+        f"ORDER BY {_quoted(group)}, {_quoted(best)} {way}"
     )
     steps = []
     if reading.where:

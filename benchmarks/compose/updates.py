@@ -4,6 +4,7 @@ The old expert knows a quarter of the training texts, the new one all of them.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,12 +12,12 @@ from torch import Tensor
 
 from benchmarks.compose import Options
 from benchmarks.compose._experts import Expert, expert
-from benchmarks.compose._tasks import Task, kept, sources
+from benchmarks.compose._tasks import Task, kept, sources, stored, texts_of
 from pointsman.experts.models.compose.tuning import Fresh, Head, Recipe, all_vectors, tune
 from pointsman.experts.models.compose.updates import Both, compatible, flips
 from pointsman.experts.models.minilm import MiniLm
 
-SEEDS = (0, 1)
+SEEDS = (0,)
 WEIGHTS = (2.0,)
 
 
@@ -24,11 +25,13 @@ def run(options: Options) -> dict[str, object]:
     torch.set_num_threads(1)
     model = MiniLm()
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    tasks = [t for t in sources(options.data) if t.name in ("films", "emotions", "banking")]
+    tasks = [t for t in sources(options.data) if t.name in ("films", "banking")]
     for task in tasks:
         for seed in options.seeds or SEEDS:
-            for name, measured in _measured(model, task, seed).items():
-                found.setdefault(name, {}).setdefault(task.name, []).append(measured)
+            run = partial(_measured, model, task, seed)
+            measured = stored(f"update {seed} {WEIGHTS}", texts_of(task.train), run)
+            for name, values in measured.items():
+                found.setdefault(name, {}).setdefault(task.name, []).append(values.tolist())
     print(
         f"  accuracy % / right before and wrong now, % of all texts; mean of {len(options.seeds or SEEDS)} seeds"
     )
@@ -45,7 +48,7 @@ def run(options: Options) -> dict[str, object]:
     return figures
 
 
-def _measured(model: MiniLm, task: Task, seed: int) -> dict[str, tuple[float, float]]:
+def _measured(model: MiniLm, task: Task, seed: int) -> dict[str, Tensor]:
     """(accuracy, share of negative flips) by method."""
     quarter = replace(task, train=task.train[: len(task.train) // 4])
     old, new = expert(model, quarter, seed + 100), expert(model, task, seed)
@@ -53,9 +56,10 @@ def _measured(model: MiniLm, task: Task, seed: int) -> dict[str, tuple[float, fl
     tested, right = new.test
     before, after = _logits(model, old, tested), _logits(model, new, tested)
 
-    def told(logits: Tensor) -> tuple[float, float]:
+    def told(logits: Tensor) -> Tensor:
         answers = logits.argmax(1)
-        return float((answers == right).float().mean()), flips(before.argmax(1), answers, right)[0]
+        score = float((answers == right).float().mean())
+        return torch.tensor([score, flips(before.argmax(1), answers, right)[0]])
 
     made = {"old": told(before), "new, trained anew": told(after)}
     warm = Fresh(initial=old.adapter.parts())

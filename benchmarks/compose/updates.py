@@ -19,6 +19,14 @@ from pointsman.experts.models.minilm import MiniLm
 
 SEEDS = (0,)
 WEIGHTS = (2.0,)
+OLD, NEW, WARM, BOTH = (
+    "old",
+    "new, trained anew",
+    "new, from the old weights",
+    "both, half and half (two passes)",
+)
+DRAWN = {weight: f"the same, drawn to the old, {weight:g}" for weight in WEIGHTS}
+NAMES = (OLD, NEW, WARM, *DRAWN.values(), BOTH)
 
 
 def run(options: Options) -> dict[str, object]:
@@ -30,19 +38,19 @@ def run(options: Options) -> dict[str, object]:
         for seed in options.seeds or SEEDS:
             run = partial(_measured, model, task, seed)
             measured = stored(f"update {seed} {WEIGHTS}", texts_of(task.train), run)
-            for name, values in measured.items():
-                found.setdefault(name, {}).setdefault(task.name, []).append(values.tolist())
+            for name in NAMES:
+                found.setdefault(name, {}).setdefault(task.name, []).append(measured[name].tolist())
     print(
         f"  accuracy % / right before and wrong now, % of all texts; mean of {len(options.seeds or SEEDS)} seeds"
     )
     print(f"  {'':34}" + "".join(f"{t.name:>16}" for t in tasks) + f"{'mean':>16}{'flips cut':>11}")
     figures: dict[str, object] = {}
-    plain = float(np.mean([m[1] for ms in found["new, trained anew"].values() for m in ms]))
+    plain = float(np.mean([m[1] for ms in found[NEW].values() for m in ms]))
     for name, by_task in found.items():
         means = [np.mean(by_task[t.name], axis=0) for t in tasks]
         over = np.mean(means, axis=0)
         row = "".join(f"{100 * a:9.1f} /{100 * f:5.2f}" for a, f in [*means, over])
-        cut = "" if name == "old" else f"{100 * (1 - over[1] / plain):10.1f}%"
+        cut = "" if name == OLD else f"{100 * (1 - over[1] / plain):10.1f}%"
         print(f"  {name:34}{row}{cut}")
         figures[name] = [round(float(v), 4) for v in over]
     return figures
@@ -61,16 +69,16 @@ def _measured(model: MiniLm, task: Task, seed: int) -> dict[str, Tensor]:
         score = float((answers == right).float().mean())
         return torch.tensor([score, flips(before.argmax(1), answers, right)[0]])
 
-    made = {"old": told(before), "new, trained anew": told(after)}
+    made = {OLD: told(before), NEW: told(after)}
     warm = Fresh(initial=old.adapter.parts())
     head = tune(model, states, labels, warm, classes=task.classes, seed=seed)
-    made["new, from the old weights"] = told(_read(model, head, warm, tested))
+    made[WARM] = told(_read(model, head, warm, tested))
     seen = _logits(model, old, states)
     for weight in WEIGHTS:
         adapter = Fresh(initial=old.adapter.parts())
         head = tune(model, states, labels, adapter, classes=task.classes, seed=seed, recipe=Recipe(), loss_of=compatible(seen, weight))  # fmt: skip
-        made[f"the same, drawn to the old, {weight:g}"] = told(_read(model, head, adapter, tested))
-    made["both, half and half (two passes)"] = told(Both(0.5)(before, after))
+        made[DRAWN[weight]] = told(_read(model, head, adapter, tested))
+    made[BOTH] = told(Both(0.5)(before, after))
     return made
 
 

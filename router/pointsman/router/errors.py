@@ -31,7 +31,8 @@ PointsmanError
 ├── ApprovalError         a person's decision stands in the way, or cannot be taken
 │   ├── ApprovalDenied, ApprovalExpired, ApprovalNotFound, ApprovalConflict
 ├── WorkspaceError
-│   ├── RunNotFound, RunOver, RunNotOver, NothingToRerun, StaleAttempt, StaleOwner, SlotConflict, WorkspaceUnavailable
+│   ├── RunNotFound, RunOver, RunNotOver, NothingToRerun, StaleAttempt, StaleOwner, SlotConflict, WorkspaceUnavailable,
+│   ├── OtherLayout, MigrationUnderWay
 └── BudgetExceeded
 
 `fault` says whose it is and decides what happens next: `caller` is told, `plan` is planned again,
@@ -570,6 +571,28 @@ class SlotConflict(WorkspaceError):
 class WorkspaceUnavailable(WorkspaceError):
     code = "workspace.unavailable"
     retryable = True
+
+
+class OtherLayout(WorkspaceError):
+    code = "workspace.other-layout"
+
+    def __init__(self, found: int, ours: int) -> None:
+        self.found, self.ours = found, ours
+        older = "stop every process on this Redis, take a backup and run `pointsman migrate`"
+        newer = "run the release that wrote it, or a later one"
+        super().__init__(
+            f"what is in Redis has layout {found}, this release works with layout {ours}; "
+            f"{older if found < ours else newer}"
+        )
+
+
+class MigrationUnderWay(WorkspaceError):
+    code = "workspace.migration-under-way"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"another process migrates this Redis; if it was killed, try again after {seconds} s"
+        )
 
 
 class BudgetExceeded(PointsmanError):

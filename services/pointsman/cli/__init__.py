@@ -16,6 +16,7 @@ from pointsman.cli import experts as _experts  # noqa: F401 - its commands regis
 from pointsman.cli import keys as _keys  # noqa: F401 - its commands register themselves
 from pointsman.cli import mcp as _mcp  # noqa: F401 - its commands register themselves
 from pointsman.cli import memory as _memory  # noqa: F401 - its commands register themselves
+from pointsman.cli import migrating as _migrating  # noqa: F401 - its commands register themselves
 from pointsman.cli import routing as _routing  # noqa: F401 - its commands register themselves
 from pointsman.cli import tools as _tools  # noqa: F401 - its commands register themselves
 from pointsman.cli import workflows as _workflows  # noqa: F401 - its commands register themselves

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pointsman.router.errors import WorkspaceUnavailable
 from pointsman.router.workspace import Workspace, connect
 from pointsman.router.workspace.artifacts import ArtifactLedger, Artifacts
+from pointsman.router.workspace.layout import check_layout, migrate
 from pointsman.router.workspace.tracing import sweep_traces
 from pointsman.services.embedded import EmbeddedRedis
 from pointsman.services.memory import MemorySettings, memory_planner
@@ -104,6 +105,7 @@ class Runtime:
         self.workspace = Workspace(redis, artifacts=artifacts, memory=MemorySettings().terms)
         self._stack.push_async_callback(self.workspace.close)
         await self.workspace.ping()
+        await (migrate if self.settings.redis_url is None else check_layout)(redis)
         self.readiness.workspace = self.workspace
         if "controller" in self.roles:
             self._run("sweep", _sweep(artifacts, self.workspace))

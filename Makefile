@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 JOBS   ?= 2
 
-.PHONY: run test check fmt clean bench
+.PHONY: run test check fmt clean bench deploy-check
 
 run: $(STAMP)  ## start everything on this machine and print the address (Ctrl-C stops it)
 	@$(BIN)/pointsman serve $(ARGS)
@@ -28,6 +28,9 @@ fmt: $(STAMP)
 
 bench: $(STAMP)  ## make bench ARGS="requests --json"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+deploy-check: $(STAMP)  ## all that can be checked of deploy/ here, and what could not be; ARGS=--no-build is quicker
+	@BIN=$(BIN) deploy/check.sh $(ARGS)
 
 # torch is installed by its pinned version first: an unpinned one may bring gigabytes of CUDA.
 $(STAMP): pyproject.toml constraints.txt

@@ -118,7 +118,8 @@ async def test_each_role_does_its_work_as_its_own_user(users: RedisServer, tmp_p
     tasks = [asyncio.create_task(one.serve()) for one in (controller, worker)]
     door = made["gateway"]
     run = await door.create_run(RunSpec("x", plan=plan(0.1)), key="k")
-    assert (await over(door, run)).status == "done"
+    ended = await over(door, run)
+    assert ended.status == "done", (ended.error, refused(users))
     assert await door.slots(run, ["b"]) == {"b": "x" * 400}, "a value in the artifact store"
     stopped = await door.create_run(RunSpec("x", plan=plan(20.0)))
     await first(door, stopped, TaskStarted)

@@ -32,10 +32,11 @@ from pointsman.router.events import (
     TaskSkipped,
 )
 from pointsman.router.plan import Plan, TaskId, order, parse_plan
+from pointsman.router.planning.llm.settings import RemoteSettings
 from pointsman.router.values import Json, kind_of
 from pointsman.router.workspace import Owner, Workspace, connect
 from pointsman.services.api.app import create_app
-from pointsman.services.api.gateway import ApiSettings
+from pointsman.services.api.gateway import ApiSettings, Embedding
 from pointsman.services.api.server import Server
 from pointsman.services.embedded import EmbeddedRedis
 
@@ -268,11 +269,13 @@ async def stage_on(
     scripts: Mapping[str, Script],
     settings: ApiSettings | None = None,
     port: int = 0,
+    remotes: Mapping[str, RemoteSettings] | None = None,
+    embedders: Mapping[str, Embedding] | None = None,
 ) -> AsyncIterator[Stage]:
     workspace = Workspace(connect(redis))
     player = asyncio.ensure_future(Player(workspace, scripts).play_all())
     try:
-        async with gateway(workspace, folder, settings, port) as server:
+        async with gateway(workspace, folder, settings, port, remotes, embedders) as server:
             files = LocalFiles(folder / "files")
             yield Stage(server.address, workspace, server, files)
     finally:
@@ -284,9 +287,16 @@ async def stage_on(
 
 @contextlib.asynccontextmanager
 async def gateway(
-    workspace: Workspace, folder: Path, settings: ApiSettings | None = None, port: int = 0
+    workspace: Workspace,
+    folder: Path,
+    settings: ApiSettings | None = None,
+    port: int = 0,
+    remotes: Mapping[str, RemoteSettings] | None = None,
+    embedders: Mapping[str, Embedding] | None = None,
 ) -> AsyncIterator[Server]:
-    server = Server(create_app(workspace, LocalFiles(folder / "files"), settings), port=port)
+    files = LocalFiles(folder / "files")
+    app = create_app(workspace, files, settings, remotes=remotes, embedders=embedders)
+    server = Server(app, port=port)
     serving = asyncio.ensure_future(server._serve())
     try:
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

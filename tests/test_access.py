@@ -222,7 +222,15 @@ async def test_a_stranger_finds_nothing_on_any_route(here: Stage) -> None:
         record = (await theirs.get(f"/v1/runs/{run}")).json()
         task = record["plan"]["tasks"][0]["id"]
         paths = paths_of((await theirs.get("/openapi.json")).json())
-    names = {"id": run, "run": run, "task": task, "approval": "x", "key": run, "name": run}
+    names = {
+        "id": run,
+        "run": run,
+        "task": task,
+        "approval": "x",
+        "key": run,
+        "name": run,
+        "response": f"resp_{run}",
+    }
     bodies = {
         "/v1/runs/{id}/approvals/{approval}": {"decision": "approved", "digest": "x"},
         "/v1/runs/{id}/feedback": {"right": True},

@@ -29,7 +29,8 @@ def ask(text: str) -> list[Any]:
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:
-    assert [m.id for m in client.models.list()] == ["pointsman", "auto"]
+    named = ["pointsman", "auto", "auto:cheap", "auto:fast", "auto:best"]
+    assert [m.id for m in client.models.list()] == named
     assert client.models.retrieve("auto").owned_by == "pointsman"
 
 
@@ -166,3 +167,75 @@ def test_a_client_that_leaves_cancels_its_run(address: str, stream: bool) -> Non
             return
         time.sleep(0.05)
     pytest.fail(f"the run is {status}")
+
+
+@pytest.mark.parametrize(
+    ("model", "prefer"),
+    [("auto:cheap", "cost"), ("auto:fast", "latency"), ("auto:best", "quality")],
+)
+def test_the_model_says_what_counts_when_experts_are_chosen(
+    client: openai.OpenAI, address: str, model: str, prefer: str
+) -> None:
+    assert client.models.retrieve(model).id == model
+    answer = client.chat.completions.create(model=model, messages=ask("calculate"))
+    assert answer.model == model
+    assert answer.choices[0].message.content == "6 × 7 = **42**"
+
+
+def test_a_response_is_whole_with_usage_and_can_be_had_again(client: openai.OpenAI) -> None:
+    made = client.responses.create(model="auto", input="calculate")
+    assert (made.status, made.output_text) == ("completed", "6 × 7 = **42**")
+    assert made.usage is not None
+    assert (made.usage.input_tokens, made.usage.total_tokens) == (7, 12)
+    again = client.responses.retrieve(made.id)
+    assert again.output_text == made.output_text
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve("resp_nothing")
+
+
+def test_a_streamed_response_tells_its_pieces_in_order(client: openai.OpenAI) -> None:
+    events = list(client.responses.create(model="auto", input="it grows", stream=True))
+    kinds = [e.type for e in events]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    pieces = [e.delta for e in events if e.type == "response.output_text.delta"]
+    assert pieces == ["Half ", "and half", ", done."]
+    last = events[-1]
+    assert last.type == "response.completed"
+    assert last.response.output_text == "Half and half, done."
+
+
+def test_a_response_goes_on_with_the_one_before(client: openai.OpenAI, address: str) -> None:
+    first = client.responses.create(model="auto", input="calculate")
+    second = client.responses.create(
+        model="auto", input="calculate again", previous_response_id=first.id
+    )
+    assert second.previous_response_id == first.id
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="auto", input="x", previous_response_id="resp_run_0")
+
+
+def test_a_response_that_failed_says_why_in_both_modes(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.UnprocessableEntityError, match="sentimant"):
+        client.responses.create(model="auto", input="it breaks")
+    last = list(client.responses.create(model="auto", input="it breaks", stream=True))[-1]
+    assert last.type == "response.failed"
+    assert last.response.error is not None
+    assert "sentimant" in last.response.error.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"model": "gpt-x"}, openai.NotFoundError),
+        ({"tools": [{"type": "web_search"}]}, openai.BadRequestError),
+        ({"input": []}, openai.BadRequestError),
+        ({"input": [{"role": "system", "content": "x"}]}, openai.BadRequestError),
+    ],
+)
+def test_what_a_response_cannot_be_made_of(
+    client: openai.OpenAI, fields: dict[str, Any], error: type[openai.APIStatusError]
+) -> None:
+    with pytest.raises(error):
+        client.responses.create(**{"model": "auto", "input": "calculate", **fields})

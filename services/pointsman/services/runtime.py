@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from pointsman.experts.models.encoder import Encoder
+    from pointsman.router.planning.base import Vectors
     from pointsman.router.planning.llm.settings import RemoteSettings
     from pointsman.services.api.server import Server
 
@@ -49,6 +50,8 @@ class Runtime:
         self.settings = settings
         self.roles = frozenset(roles)
         self.address: str | None = None
+        self._encoder_here: Encoder | None = None
+        self._embedding = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._failed: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self.readiness = Readiness(self.roles)
@@ -111,7 +114,7 @@ class Runtime:
             self._run("sweep", _sweep(artifacts, self.workspace))
         encoder = None
         if self.roles & {"controller", "worker"}:
-            encoder = await self._encoder()
+            encoder = self._encoder_here = await self._encoder()
         if "worker" in self.roles:
             await self._worker(encoder)
         if "controller" in self.roles:
@@ -153,6 +156,13 @@ class Runtime:
         encoder = module(threads=threads, token_budget=tuned.token_budget)
         self._stack.callback(encoder.close)
         return encoder
+
+    async def _embed(self, texts: "Sequence[str]") -> "Vectors":
+        """A gateway without a worker beside it loads an encoder of its own, when it is first asked."""
+        async with self._embedding:
+            if self._encoder_here is None:
+                self._encoder_here = await self._encoder()
+        return await self._encoder_here.embed(texts)
 
     async def _worker(self, encoder: "Encoder | None") -> None:
         from pointsman.experts.builtin import all_experts
@@ -227,6 +237,8 @@ class Runtime:
                 max_upload_bytes=settings.upload_limit,
                 alone=self.roles == {"gateway"},
             ),
+            remotes=remotes_of(settings),
+            embedders={"all-minilm-l6-v2": self._embed},
         )
         server, task = await self._listening(app, settings.port)
         self._drains["gateway"] = (server.leave, task)
@@ -291,6 +303,12 @@ def _import_encoder() -> "type[Encoder]":
     from pointsman.experts.models.encoder import Encoder
 
     return Encoder
+
+
+def remotes_of(settings: Settings) -> "dict[str, RemoteSettings]":
+    """Models that a chat request may name to be passed straight to them."""
+    remote = remote_settings(settings)
+    return {} if remote is None else {remote.model: remote}
 
 
 def remote_settings(settings: Settings) -> "RemoteSettings | None":

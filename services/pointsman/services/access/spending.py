@@ -75,5 +75,11 @@ async def _hold(workspace: Workspace, key: str, work: str, budget: Budget) -> He
 async def let_go(workspace: Workspace, caller: Caller, work: str) -> None:
     """The work was not done after all."""
     if caller.key is not None and caller.key.limits.money:
+        await spend(workspace, caller, work, 0, 0)
+
+
+async def spend(workspace: Workspace, caller: Caller, work: str, cost: int, tokens: int) -> None:
+    """A piece of work is over. cost: micro-dollars. Counts nothing for whoever has no key."""
+    if caller.key is not None:
         day = day_of(began(work))
-        await workspace.access.settle(caller.key.id, work, cost=0, tokens=0, day=day)
+        await workspace.access.settle(caller.key.id, work, cost=cost, tokens=tokens, day=day)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -26,14 +26,21 @@ from pointsman.router.events import AnswerGrew, AnswerReady, Fault, Posted, RunE
 from pointsman.router.planning.base import Prefer, Turn
 from pointsman.router.usage import USAGE, Budget, Usage
 from pointsman.router.workspace import RunRecord, RunSpec
-from pointsman.services.api.errors import error_body, error_response
+from pointsman.services.api.errors import error_body, error_response, faults
 from pointsman.services.api.gateway import Gateway, Here
 from pointsman.services.api.runs import checked_request, history_of, profiles_of, start
 from pointsman.services.streams import AnswerText, Closing, outcome, progress_line, until
 
 router = APIRouter(tags=["openai"])
 
-MODELS = ("pointsman", "auto")
+MODELS: Mapping[str, Prefer | None] = {
+    "pointsman": None,
+    "auto": None,
+    "auto:cheap": "cost",
+    "auto:fast": "latency",
+    "auto:best": "quality",
+}
+"""Names under which a request is planned, and what then counts when experts are chosen; None: as it says."""
 PATH = "/v1/chat/completions"
 STATUS_OF_FAULT = {"caller": 422, "plan": 422, "expert": 502, "us": 500}
 GONE = "the client went away"
@@ -95,20 +102,25 @@ class Unsupported(RequestError):
 class ModelNotFound(RequestError):
     code = "model_not_found"
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"the model {model!r} does not exist; there are {' and '.join(MODELS)}")
+    def __init__(self, model: str, names: Sequence[str] = tuple(MODELS)) -> None:
+        super().__init__(f"the model {model!r} does not exist; there are {', '.join(names)}")
 
 
 @router.get("/v1/models")
-async def models() -> dict[str, Any]:
-    return {"object": "list", "data": [_model(name) for name in MODELS]}
+async def models(here: Here) -> dict[str, Any]:
+    """`auto` and its like plan a request; the remote experts are called as they are."""
+    return {"object": "list", "data": [_model(name) for name in _names(here)]}
 
 
-@router.get("/v1/models/{name}")
-async def model(name: str) -> Response:
-    if name not in MODELS:
+@router.get("/v1/models/{name:path}", responses=faults(404))
+async def model(name: str, here: Here) -> Response:
+    if name not in _names(here):
         return error_response("/v1/models", Fault.of(ModelNotFound(name)), 404, param="model")
     return JSONResponse(_model(name))
+
+
+def _names(here: Gateway) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*MODELS, *here.remotes.settings, *here.embedders)))
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -119,7 +131,8 @@ def _model(name: str) -> dict[str, Any]:
 async def completions(body: ChatIn, request: Request, here: Here) -> Response:
     """One answer to the last message of the user."""
     if body.model not in MODELS:
-        return error_response(PATH, Fault.of(ModelNotFound(body.model)), 404, param="model")
+        error = ModelNotFound(body.model, _names(here))
+        return error_response(PATH, Fault.of(error), 404, param="model")
     for param, why in _refusals(body):
         return error_response(PATH, Fault(Unsupported.code, why, "caller"), 400, param=param)
     try:
@@ -132,7 +145,7 @@ async def completions(body: ChatIn, request: Request, here: Here) -> Response:
         usage = body.stream_options is not None and body.stream_options.include_usage
 
         async def left(_message: AsgiMessage) -> None:
-            await _abandon(here, id)
+            await abandon(here, id)
 
         return EventSourceResponse(
             _chunks(here, completion, include_usage=usage),
@@ -160,7 +173,7 @@ async def _spec(here: Gateway, body: ChatIn) -> RunSpec:
     last = max((i for i, (role, _) in enumerate(texts) if role == "user"), default=None)
     if last is None:
         raise Unsupported("messages: there is no message with the role 'user'")
-    history = _turns(texts[:last])
+    history = turns_of(texts[:last])
     if not history and body.thread is not None:
         history = await history_of(here, body.thread)
     return RunSpec(
@@ -169,14 +182,14 @@ async def _spec(here: Gateway, body: ChatIn) -> RunSpec:
         thread=body.thread,
         budget=Budget(),
         deadline=None,
-        prefer=body.prefer,
+        prefer=MODELS[body.model] or body.prefer,
         plan=None,
         dry_run=False,
         history=history,
     )
 
 
-def _turns(texts: Sequence[tuple[str, str]]) -> tuple[Turn, ...]:
+def turns_of(texts: Sequence[tuple[str, str]]) -> tuple[Turn, ...]:
     """Earlier messages as exchanges: each of the user's with the assistant's that follow it."""
     turns: list[Turn] = []
     for role, text in texts:
@@ -247,25 +260,34 @@ def usage_json(usage: Usage) -> dict[str, int]:
 
 
 async def _whole(here: Gateway, request: Request, completion: Completion) -> Response:
-    """Waits for the end of the run, of the client or of the server, whichever comes first."""
-    ended = asyncio.ensure_future(outcome(here.workspace, completion.run, here.closing))
+    record = await waited(here, request, completion.run)
+    if isinstance(record, Response):
+        return record
+    return JSONResponse(completion.whole(str((record.answer or {}).get("text", "")), record))
+
+
+async def waited(here: Gateway, request: Request, run: RunId) -> RunRecord | Response:
+    """Waits for the end of the run, of the client or of the server, whichever comes first. A response: there
+    is no answer, and it says why."""
+    path = request.url.path
+    ended = asyncio.ensure_future(outcome(here.workspace, run, here.closing))
     left = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
-            await _abandon(here, completion.run)
+            await abandon(here, run)
             return Response(status_code=499)
         record = ended.result()
     except Closing:
-        return error_response(PATH, _stopping(), 503)
+        return error_response(path, stopping(), 503)
     finally:
         ended.cancel()
         left.cancel()
     here.telemetry.seen(record)
     if record.answer is None or record.status in ("failed", "cancelled"):
-        fault = record.error or _cancelled()
-        return error_response(PATH, fault, STATUS_OF_FAULT[fault.fault])
-    return JSONResponse(completion.whole(str(record.answer.get("text", "")), record))
+        fault = record.error or cancelled()
+        return error_response(path, fault, STATUS_OF_FAULT[fault.fault])
+    return record
 
 
 async def _disconnected(request: Request) -> None:
@@ -273,16 +295,16 @@ async def _disconnected(request: Request) -> None:
         continue
 
 
-async def _abandon(here: Gateway, id: RunId) -> None:
+async def abandon(here: Gateway, id: RunId) -> None:
     with contextlib.suppress(RunOver, RunNotFound):
         await here.workspace.cancel(id, GONE)
 
 
-def _stopping() -> Fault:
+def stopping() -> Fault:
     return Fault("server.stopping", "the server is stopping; ask again", "us", retryable=True)
 
 
-def _cancelled() -> Fault:
+def cancelled() -> Fault:
     return Fault("run.cancelled", "the run was cancelled before it came to an answer", "caller")
 
 
@@ -331,9 +353,9 @@ def _ending(
 ) -> list[dict[str, Any]]:
     """The last chunks: why it stopped, or the error in the protocol's shape."""
     if ended is None:
-        return [error_body(PATH, _stopping(), 503)]
+        return [error_body(PATH, stopping(), 503)]
     if ended.status in ("failed", "cancelled"):
-        fault = ended.error or _cancelled()
+        fault = ended.error or cancelled()
         return [error_body(PATH, fault, STATUS_OF_FAULT[fault.fault])]
     chunks = [completion.chunk({}, {"status": ended.status}, "stop")]
     if include_usage:

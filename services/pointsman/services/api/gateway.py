@@ -1,24 +1,31 @@
 """What every route needs: the workspace, the files, the settings and the books."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Depends, Request
 
 from pointsman.experts.files import LocalFiles
 from pointsman.router.errors import RunNotFound
+from pointsman.router.planning.base import Vectors
 from pointsman.router.workspace import Workspace
 from pointsman.services.access.caller import ANONYMOUS, Caller
 from pointsman.services.access.door import Door
 from pointsman.services.api.profiles import Profiles
 from pointsman.services.telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from pointsman.services.api.remotes import Remotes
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 CALLER = "pointsman.caller"
 """Where in an ASGI scope the door leaves who asks."""
 
 
+Embedding = Callable[[Sequence[str]], Awaitable[Vectors]]
+"""Texts to vectors, [texts, dim] float32, of length one."""
 AccessMode = Literal["auto", "keys", "open"]
 
 
@@ -75,6 +82,8 @@ class Gateway:
     settings: ApiSettings
     profiles: Profiles
     door: Door
+    remotes: "Remotes"
+    embedders: Mapping[str, Embedding]
     telemetry: Telemetry = field(default_factory=Telemetry)
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)

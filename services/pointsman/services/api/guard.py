@@ -18,6 +18,7 @@ from pointsman.services.access.door import refusal_headers
 from pointsman.services.access.errors import AccessRefused
 from pointsman.services.api.errors import HostRefused, TooLarge, error_response
 from pointsman.services.api.gateway import CALLER, Gateway
+from pointsman.services.api.remotes import PASSED, Passing
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -95,7 +96,25 @@ class Guard:
             await body.drain()
             await too_large(scope["path"], body.limit)(scope, receive, exchange.send)
             return
+        if scope["path"] in PASSED and scope["method"] == "POST" and self.gateway.remotes.settings:
+            await self._pass_or_plan(scope, body, exchange)
+            return
         await self.app(scope, body.receive, exchange.send)
+
+    async def _pass_or_plan(self, scope: Scope, body: "Body", exchange: "Exchange") -> None:
+        """What names a remote expert goes straight there; all else goes on, with the body as it was read."""
+        try:
+            content = await body.whole()
+        except BodyTooLarge:
+            response = too_large(scope["path"], body.limit)
+            await response(scope, body.receive, exchange.send)
+            return
+        found = self.gateway.remotes.find(content)
+        if found is None:
+            await self.app(scope, body.again(content), exchange.send)
+            return
+        passing = Passing(self.gateway, scope, found[0])
+        await passing(content, found[1], body.receive, exchange.send)
 
     async def _let_in(
         self, scope: Scope, headers: Headers, exchange: "Exchange"
@@ -142,6 +161,29 @@ class Body:
                 await self.drain()
                 raise BodyTooLarge(self.limit)
         return message
+
+    async def whole(self) -> bytes:
+        """Raises BodyTooLarge. Ends early when the client has left."""
+        parts: list[bytes] = []
+        while self.more:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                break
+            parts.append(message.get("body", b""))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def again(self, content: bytes) -> Receive:
+        """A `receive` that gives a body once more that was read whole."""
+        first = True
+
+        async def receive() -> Message:
+            nonlocal first
+            if first:
+                first = False
+                return {"type": "http.request", "body": content, "more_body": False}
+            return await self._receive()
+
+        return receive
 
     async def drain(self) -> None:
         """Takes in and drops what is still coming, within reason: a client that is cut off while it

@@ -431,3 +431,22 @@ def test_what_a_limit_cuts_off_although_it_is_equal_is_said(files: LocalFiles) -
     given["limit"] = 4
     done = asyncio.run(tables_stats.aggregate.run(Call("table.aggregate", given, files, 0.0)))
     assert done.note == "4 rows in 4 groups"
+
+
+def test_a_month_of_any_year(files: LocalFiles) -> None:
+    def kept(value: Any, column: str = "day") -> list[Any]:
+        return ids(
+            table(
+                files,
+                queries.filter_rows,
+                where=[{"column": column, "op": "in_month", "value": value}],
+            )
+        )
+
+    assert kept(1) == [2, 3]
+    assert kept([12, 2]) == [1, 4]
+    for value in (0, 13, "May", True):
+        with pytest.raises(BadArguments, match="a month from 1 to 12"):
+            kept(value)
+    with pytest.raises(BadArguments, match="holds no dates"):
+        kept(1, "city")

@@ -25,6 +25,7 @@ Op = Literal[
     "in",
     "not_in",
     "between",
+    "in_month",
     "is_null",
     "not_null",
 ]
@@ -33,7 +34,9 @@ NEGATED: Final = {"ne": "eq", "not_in": "in", "not_contains": "contains"}
 
 
 class Predicate(BaseModel):
-    """column op value; `value` is a list for in and between, and left out for is_null and not_null."""
+    """column op value; `value` is a list for in and between, 1 to 12 for in_month, which holds for that month
+    of any year, and left out for is_null and not_null.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -106,6 +109,8 @@ def _compared(cell: str, column: Column, op: str, value: Json) -> Condition:
         low, first = _single(cell, column, "ge", bounds[0])
         high, second = _single(cell, column, "le", bounds[1])
         return f"({low}) AND ({high})", [*first, *second]
+    if op == "in_month":
+        return _any(lambda v: _in_month(cell, column, v), _items(value))
     if isinstance(value, list) and op == "eq":
         return _compared(cell, column, "in", value)
     return _single(cell, column, op, value)
@@ -193,6 +198,14 @@ def _in_time(cell: str, op: str, span: tuple[datetime, datetime]) -> Condition:
             return f"{cell} >= ?", [end]
         case _:
             return f"{cell} >= ?", [start]
+
+
+def _in_month(cell: str, column: Column, value: Json) -> Condition:
+    if column.type not in ("date", "datetime"):
+        raise BadArguments(f"column {column.name!r} holds no dates, so none of them is in a month")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 12:
+        raise BadArguments(f"in_month on {column.name!r} needs a month from 1 to 12, not {value!r}")
+    return f"month({cell}) = ?", [value]
 
 
 def span_of(value: Json, column: Column) -> tuple[datetime, datetime]:

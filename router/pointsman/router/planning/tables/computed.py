@@ -6,8 +6,9 @@ conditions, orders and charts work on it as on any other column.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from pointsman.router.planning.tables.context import NUMERIC, Step, TableContext
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL, Step, TableContext
 from pointsman.router.planning.tables.links import Links
 from pointsman.router.planning.tables.marks import Marks
 from pointsman.router.planning.tables.words import split_name, stem
@@ -20,6 +21,7 @@ TIMES = frozenset(("times", "multiplied", "x", "*", "×"))
 
 MINUS = frozenset(("minus", "-", "\u2212"))
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "ne": "<>", "eq": "="}
+AGES = frozenset("old age ages aged older younger".split())
 FILLERS = frozenset("is are was were be the a an being did does do than".split())
 
 
@@ -34,7 +36,7 @@ class Computed:
 
 
 def with_computed(
-    marks: Marks, links: Links, table: TableContext
+    marks: Marks, links: Links, table: TableContext, now: datetime
 ) -> tuple[TableContext, Step] | None:
     """The table with the column that a question asks for, and the step that makes it; None if it asks for none."""
     asked = (
@@ -42,6 +44,7 @@ def with_computed(
         or _difference(marks, links)
         or _compared(marks, links)
         or _takings(marks, links, table)
+        or _age(marks, links, now)
     )
     if asked is None:
         return None
@@ -126,6 +129,16 @@ def _takings(marks: Marks, links: Links, table: TableContext) -> Computed | None
     if len(prices) != 1 or len(quantities) != 1:
         return None
     return _product("revenue", prices[0], quantities[0])
+
+
+def _age(marks: Marks, links: Links, now: datetime) -> Computed | None:
+    """Whole years since a date of birth, where no column holds ages."""
+    asked = any(m.word in AGES for m in marks.items)
+    born = [c for c in links.typed(TEMPORAL) if {"birth", "birthday"} & set(split_name(c.name))]
+    if not asked or len(born) != 1 or links.columns(("age",), 0.7):
+        return None
+    expression = f"datesub('year', {_quoted(born[0].name)}, DATE '{now.date().isoformat()}')"
+    return Computed("age", expression, f"Count the years since {born[0].name}", "integer")
 
 
 def _quoted(name: str) -> str:

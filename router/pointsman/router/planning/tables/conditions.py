@@ -8,7 +8,7 @@ from pointsman.router.planning.arguments.moments import Moment
 from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL
 from pointsman.router.planning.tables.marks import Mark
 from pointsman.router.planning.tables.predicates import AVERAGED, Condition, Predicates
-from pointsman.router.planning.tables.words import stem
+from pointsman.router.planning.tables.words import split_name, stem
 from pointsman.router.values import Column, Json
 
 __all__ = ["AVERAGED", "Condition", "Conditions"]
@@ -44,6 +44,8 @@ class Conditions(Predicates):
                 continue
             if column.type in NUMERIC:
                 self._year(column, moment)
+            elif _recurs(column, moment) and moment.first is not None:
+                self.found.append(Condition(column.name, "in_month", moment.first.month))
             else:
                 self._date(column, self._in_data(column, moment), self._negated(i, column))
             self.marks.use(i)
@@ -261,3 +263,9 @@ class Conditions(Predicates):
                 Condition(mark.links[0].column.name, "eq", truth[1] if negated else truth[0])
             )
             self.marks.use(i)
+
+
+def _recurs(column: Column, moment: Moment) -> bool:
+    """ "whose birthday is in November": of any year, where the column holds what comes again each year."""
+    yearly = {"birth", "birthday", "anniversary"} & set(split_name(column.name))
+    return bool(yearly) and moment.grain == "month" and not moment.year_given

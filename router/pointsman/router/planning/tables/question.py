@@ -20,6 +20,7 @@ from pointsman.router.planning.tables.meaning import link_by_meaning
 from pointsman.router.planning.tables.phrasing import plainly
 from pointsman.router.planning.tables.reader import Reader
 from pointsman.router.planning.tables.steps import about_table, steps_of
+from pointsman.router.planning.tables.words import COMPARATIVES
 
 __all__ = ["Step", "TableContext", "TableQuestion", "understand"]
 
@@ -49,7 +50,7 @@ async def understand(
     links = Links(table)
     text = plainly(text, links)
     marks = marks_of(text, links, now)
-    made = with_computed(marks, links, table)
+    made = with_computed(marks, links, table, now)
     if made is not None:
         table, links = made[0], Links(made[0])
         marks = marks_of(text, links, now)
@@ -112,6 +113,8 @@ def _anchored(marks: Marks, refers_back: bool) -> bool:
     kinds = {marks.items[i].kind for i in marks.used}
     if kinds & {"column", "value"} or refers_back:
         return bool(kinds)
+    if any(marks.items[i].word in COMPARATIVES for i in marks.used):
+        return True
     generic = any(
         m.kind == "rows"
         or m.word in ("rows", "row", "records", "columns", "table", "data", "first")

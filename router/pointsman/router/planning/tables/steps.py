@@ -14,7 +14,7 @@ from pointsman.router.values import Column
 _WORDS = {
     "eq": "is", "ne": "is not", "gt": "over", "ge": "at least", "lt": "under", "le": "at most", "contains": "contains",
     "not_contains": "does not contain", "starts_with": "starts with", "ends_with": "ends with", "in": "is one of",
-    "not_in": "is none of", "between": "between", "is_null": "is missing", "not_null": "is given",
+    "not_in": "is none of", "in_month": "in month", "between": "between", "is_null": "is missing", "not_null": "is given",
 }  # fmt: skip
 
 _ABOUT_TABLE: tuple[tuple[str, str], ...] = (

@@ -21,7 +21,7 @@ ABBREVIATIONS: dict[str, str] = {
     "ppl": "people", "wt": "weight", "ht": "height", "val": "value", "sqft": "area square feet",
     "sqm": "area square metres", "m2": "area square metres", "bdrm": "bedroom", "bldg": "building",
     "rm": "room", "loc": "location", "org": "organization", "pos": "position", "resp": "response",
-    "cnt": "count", "max": "maximum", "mins": "minutes", "min": "minutes", "hrs": "hours", "hr": "hours", "secs": "seconds",
+    "cnt": "count", "birthday": "birth date", "birthdate": "birth date", "born": "birth date", "max": "maximum", "mins": "minutes", "min": "minutes", "hrs": "hours", "hr": "hours", "secs": "seconds",
     "pop": "population", "stu": "student", "dest": "destination", "orig": "origin", "pres": "pressure",
     "tot": "total", "unt": "unit", "st": "status", "sts": "status", "rgn": "region", "reg": "region",
     "nm": "name", "fname": "first name", "lname": "last name", "firstname": "first name",

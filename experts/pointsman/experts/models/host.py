@@ -133,7 +133,7 @@ class Host:
             waiting = sum(t.left for t in self._tickets)
             speed = self._pace.tokens_per_second
         late = 0.0
-        if deadline is not None and ahead:
+        if deadline is not None:
             late = (ahead + tokens) / speed - MARGIN * (deadline - now)
         if waiting + tokens > self._room:
             late = max(late, (waiting + tokens - self._room) / speed)

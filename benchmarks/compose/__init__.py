@@ -4,12 +4,12 @@ python -m benchmarks compose --data DIR [--part NAME ...] [--seeds 0,1,2,3,4] [-
 """
 
 import argparse
-import importlib
-import pkgutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
+
+from benchmarks import _parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,7 @@ class Part(Protocol):
 
 
 def parts() -> dict[str, Part]:
-    """Parts by name: every module here that has `run`; those with an underscore are shared."""
-    found: dict[str, Part] = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.name.startswith("_"):
-            continue
-        loaded = importlib.import_module(f"{__name__}.{module.name}")
-        if hasattr(loaded, "run"):
-            found[module.name] = cast(Part, loaded)
-    return found
+    return _parts.parts(__name__, __path__)
 
 
 def main(arguments: list[str]) -> dict[str, object]:

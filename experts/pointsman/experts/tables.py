@@ -139,6 +139,12 @@ def texts_of(value: Any, column: str | None, files: Files) -> tuple[list[str], T
     return texts, Table.of([("text", "text")], [[t] for t in texts])
 
 
+def without_bullet(line: str) -> str:
+    """What a line of a list says, without its bullet or number."""
+    mark = BULLET.match(line)
+    return line[mark.end() :].strip() if mark else line.strip()
+
+
 def lines_of_list(text: str) -> list[str]:
     """The items of a text that is a list, one a line, without bullets; else the text alone.
 
@@ -150,7 +156,7 @@ def lines_of_list(text: str) -> list[str]:
         return [text.strip()]
     bulleted = [BULLET.match(line) for line in lines]
     if all(bulleted):
-        return [BULLET.sub("", line, count=1) for line in lines]
+        return [without_bullet(line) for line in lines]
     if max(map(len, lines)) > SHORT_LINE or re.search(r"\S\s*\n\s*\n\s*\S", text):
         return [text.strip()]
     running_on = sum(

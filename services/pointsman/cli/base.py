@@ -10,6 +10,7 @@ import typer
 
 from pointsman.cli.output import complain, document
 from pointsman.client import FileUnreadable, PointsmanClientError, RequestRejected
+from pointsman.router.errors import PointsmanError
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT = {"done": DONE, "refused": REFUSED}
@@ -93,3 +94,15 @@ def errors(*, as_json: bool, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         complain("stopped")
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def local_errors(*, debug: bool) -> Iterator[None]:
+    """Turns errors of what is done here, without a server, into one line and an exit code."""
+    try:
+        yield
+    except PointsmanError as error:
+        if debug:
+            raise
+        complain(error.message)
+        raise typer.Exit(USAGE if error.fault == "caller" else FAILED) from error

@@ -10,9 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pointsman.cli.base import FAILED, USAGE, Debug, Home, Json, app
+from pointsman.cli.base import FAILED, Debug, Home, Json, app, local_errors
 from pointsman.cli.output import clean, complain, console, document, note
-from pointsman.router.errors import PointsmanError
 
 if TYPE_CHECKING:
     from pointsman.experts.models.registry.folder import ExpertFolder
@@ -41,18 +40,14 @@ Accept = Annotated[
 
 @contextlib.contextmanager
 def _errors(*, debug: bool) -> Iterator[None]:
-    try:
-        yield
-    except PointsmanError as error:
-        if debug:
-            raise
-        complain(error.message)
-        raise typer.Exit(USAGE if error.fault == "caller" else FAILED) from error
-    except OSError as error:
-        if debug:
-            raise
-        complain(f"{error.filename or 'a file'}: {error.strerror}")
-        raise typer.Exit(FAILED) from error
+    with local_errors(debug=debug):
+        try:
+            yield
+        except OSError as error:
+            if debug:
+                raise
+            complain(f"{error.filename or 'a file'}: {error.strerror}")
+            raise typer.Exit(FAILED) from error
 
 
 def _folder(folder: Path | None, home: Path | None) -> "ExpertFolder":

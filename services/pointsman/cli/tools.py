@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pointsman.cli import tools_adding  # noqa: F401 - its commands register themselves
-from pointsman.cli.base import FAILED, USAGE, Debug, Home, Json
+from pointsman.cli.base import FAILED, USAGE, Debug, Home, Json, local_errors
 from pointsman.cli.output import clean, complain, console, document, note
-from pointsman.cli.tools_base import Allow, Folder, Name, tool_errors, tool_folder, tools
+from pointsman.cli.tools_base import Allow, Folder, Name, tool_folder, tools
 
 if TYPE_CHECKING:
     from pointsman.experts.tools.folder import ToolFolder
@@ -27,7 +27,7 @@ def list_tools(
     as_json: Json = False, folder: Folder = None, home: Home = None, debug: Debug = False
 ) -> None:
     """List the tools that were added."""
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         kept = tool_folder(folder, home)
         loaded = kept.load()
         rows = [
@@ -57,7 +57,7 @@ def update(
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Read the description of an API again, and show what changes; what breaks plans needs --accept."""
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         kept = tool_folder(folder, home)
         if kept.kind(name) == "programs":
             complain("programs are not updated: remove them and add them again")
@@ -159,7 +159,7 @@ def _show_changes(found: "Sequence[Change]", used: dict[str, list[str]], *, as_j
 @tools.command()
 def remove(name: Name, folder: Folder = None, home: Home = None, debug: Debug = False) -> None:
     """Take a tool away; its files are deleted."""
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         there = tool_folder(folder, home).remove(name)
     if not there:
         complain(f"there is no tool {name!r}")
@@ -178,7 +178,7 @@ def check(
     """Call every operation of an API once on a server made from its description; nothing leaves this machine."""
     from pointsman.experts.tools.openapi.trying import tried
 
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         kept = tool_folder(folder, home)
         given = kept.given(name)
         faults = asyncio.run(tried(given, kept.api(given)))
@@ -210,7 +210,7 @@ def mock(
     from pointsman.experts.tools.openapi.reading import read_document
     from pointsman.experts.tools.openapi.server import Faults, ToolServer
 
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         kept = tool_folder(folder, home)
         if (kept.path / f"{source}.yaml").is_file():
             api = kept.api(kept.given(source))

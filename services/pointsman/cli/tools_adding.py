@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pointsman.cli.base import USAGE, Debug, Home, Json
+from pointsman.cli.base import USAGE, Debug, Home, Json, local_errors
 from pointsman.cli.output import clean, complain, console, document, note
-from pointsman.cli.tools_base import Allow, Folder, add, tool_errors, tool_folder
+from pointsman.cli.tools_base import Allow, Folder, add, tool_folder
 
 if TYPE_CHECKING:
     from pointsman.experts.tools.mcp.registered import McpIn
@@ -55,7 +55,7 @@ def openapi(
     """Every operation of an API becomes a capability, or is listed with the reason why not."""
     from pointsman.experts.tools.openapi.adding import fetched, name_for, preview
 
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         content = fetched(source, allow or ())
         given = _given(
             {
@@ -155,7 +155,7 @@ def mcp(
             "allow": allow or (),
         }
     )
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         kept = tool_folder(folder, home)
         if not dry_run and any(r.name == name for r in kept.registered()):
             complain(f"there is a tool {name!r} already; use `update`, or another name")
@@ -187,7 +187,7 @@ def programs(
     """Programs and Python functions of this machine, each call in a process with limits."""
     from pointsman.experts.tools.programs.registered import parse_programs
 
-    with tool_errors(debug=debug):
+    with local_errors(debug=debug):
         given = parse_programs(source.read_text("utf-8"), str(source))
         rows = [
             {"capability": p.name, "runs": p.shown, "effect": p.effect, "approval": p.approval}

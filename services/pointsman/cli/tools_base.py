@@ -1,15 +1,11 @@
-"""What the commands of `pointsman tools` share: the group, options, the folder, how they end."""
+"""What the commands of `pointsman tools` share: the group, options, the folder."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointsman.cli.base import FAILED, USAGE, app
-from pointsman.cli.output import complain
-from pointsman.router.errors import PointsmanError
+from pointsman.cli.base import app
 
 if TYPE_CHECKING:
     from pointsman.experts.tools.folder import ToolFolder
@@ -37,17 +33,6 @@ Allow = Annotated[
         help='A "host:port" that may be called although it is not public; can be repeated.'
     ),
 ]
-
-
-@contextlib.contextmanager
-def tool_errors(*, debug: bool) -> Iterator[None]:
-    try:
-        yield
-    except PointsmanError as error:
-        if debug:
-            raise
-        complain(error.message)
-        raise typer.Exit(USAGE if error.fault == "caller" else FAILED) from error
 
 
 def tool_folder(folder: Path | None, home: Path | None) -> "ToolFolder":

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from pointsman.experts.base import Call, Done
 from pointsman.experts.documents import document_text
 from pointsman.experts.models.sentences import split_paragraphs, split_sentences
-from pointsman.experts.tables import BULLET, stored
+from pointsman.experts.tables import stored, without_bullet
 from pointsman.experts.tools.functions import capability
 from pointsman.router.catalog import Prior
 from pointsman.router.errors import BadArguments, BadFile
@@ -92,11 +92,7 @@ def _parts(documents: list[tuple[str, str]], by: Part) -> Table:
 
 def _cut(text: str, by: Part) -> Iterator[str]:
     if by == "line":
-        for line in text.splitlines():
-            mark = BULLET.match(line)
-            item = line[mark.end() :].strip() if mark else line.strip()
-            if item:
-                yield item
+        yield from filter(None, map(without_bullet, text.splitlines()))
     elif by == "sentence":
         yield from split_sentences(text)
     else:

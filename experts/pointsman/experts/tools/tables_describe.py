@@ -4,7 +4,7 @@ from pointsman.experts.base import Call, Done
 from pointsman.experts.database import Database
 from pointsman.experts.tables import column_of
 from pointsman.experts.tools.functions import capability
-from pointsman.experts.tools.tables_query import PRIOR, queried
+from pointsman.experts.tools.tables_query import PRIOR, counting, queried
 from pointsman.experts.tools.tables_stats import NUMERIC, rounded
 from pointsman.router.errors import BadArguments
 from pointsman.router.values import TABLE, ColumnType, Table
@@ -143,8 +143,7 @@ def correlate(table: Table, call: Call, columns: list[str] | None = None) -> Don
             names=["column", "other column", "correlation", "rows"],
             name=table.name,
         )
-    how_many = "1 pair" if made.row_count == 1 else f"{made.row_count:,} pairs"
-    note = f"Pearson correlation of {how_many} of columns"
+    note = f"Pearson correlation of {counting(made.row_count, 'pair')} of columns"
     if made.row_count == 1 and made.rows[0][2] is not None:
         note += f": {_strength(float(str(made.rows[0][2])))}"
     return Done(made.to_json(), note)

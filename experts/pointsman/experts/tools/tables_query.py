@@ -28,13 +28,20 @@ def counting(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def left_equal(number: int) -> str:
-    """What a limit cut off although it ranks as high as the last that is shown."""
-    return (
-        f"; {number:,} more {'is' if number == 1 else 'are'} equal to the last"
-        if number > 0
-        else ""
-    )
+def left_equal(
+    database: Database, made: Table, place: int, column: str, values: Sequence[Any] = ()
+) -> str:
+    """What a limit cut off although it ranks as high as the last row that is shown, in words; "" for nothing.
+
+    place: the ranked column of `made`. column: SQL of the same over all rows, "c0 FROM t". values: bound in it.
+    """
+    last = made.rows[-1][place] if made.rows else None
+    if last is None:
+        return ""
+    cell, source = column.split(" ", 1)
+    same = database.run(f"SELECT count(*) {source} WHERE {cell} = ?", [*values, last])[0][0]
+    left = same - sum(row[place] == last for row in made.rows)
+    return f"; {left:,} more {'is' if left == 1 else 'are'} equal to the last" if left > 0 else ""
 
 
 def limit_clause(limit: int | None) -> str:
@@ -145,7 +152,6 @@ def sort(
         f"SELECT * EXCLUDE (n) FROM (SELECT *, row_number() OVER () AS n FROM t) "
         f"ORDER BY {cell} {'DESC' if descending else 'ASC'} NULLS LAST, n{limit_clause(limit)}"
     )
-    equal = 0
     with Database(call.files) as database:
         database.load(t=table)
         made = database.result(
@@ -154,13 +160,10 @@ def sort(
             types=[c.type for c in table.columns],
             name=table.name,
         )
-        last = made.rows[-1][place] if limit and made.rows else None
-        if last is not None:
-            same = database.run(f"SELECT count(*) FROM t WHERE c{place} = ?", [last])[0][0]
-            equal = same - sum(row[place] == last for row in made.rows)
+        equal = left_equal(database, made, place, f"c{place} FROM t") if limit else ""
     order = "descending" if descending else "ascending"
     shown = f"; first {made.row_count:,} of {table.row_count:,} rows" if limit else ""
-    note = f"by {table.columns[place].name}, {order}{shown}{left_equal(equal)}"
+    note = f"by {table.columns[place].name}, {order}{shown}{equal}"
     return Done(made.to_json(), note)
 
 

@@ -192,15 +192,12 @@ def aggregate(
         )
         counted = database.run(f"SELECT count(*) FROM t WHERE {condition}", values)[0][0]
         ranked = None if limit is None else _ranked_by(table, by or [], outputs, names, sort)
-        equal = 0
-        if ranked is not None and made.rows:
-            last = made.rows[-1][ranked]
-            same = f"SELECT count(*) FROM ({every}) WHERE o{ranked} = ?"
-            shown = sum(row[ranked] == last for row in made.rows)
-            equal = database.run(same, [*values, last])[0][0] - shown
+        equal = ""
+        if ranked is not None:
+            equal = left_equal(database, made, ranked, f"o{ranked} FROM ({every})", values)
     rows = f"{counted:,} of {table.row_count:,} rows" if where else f"{table.row_count:,} rows"
     in_groups = f" in {counting(made.row_count, 'group')}" if groups else ""
-    return Done(made.to_json(), rows + in_groups + left_equal(equal))
+    return Done(made.to_json(), rows + in_groups + equal)
 
 
 def _ranked_by(

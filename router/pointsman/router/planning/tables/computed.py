@@ -8,7 +8,7 @@ conditions, orders and charts work on it as on any other column.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL, Step, TableContext
+from pointsman.router.planning.tables.context import NUMERIC, TEMPORAL, Step, TableContext, quoted
 from pointsman.router.planning.tables.links import Links
 from pointsman.router.planning.tables.marks import Marks
 from pointsman.router.planning.tables.words import split_name, stem
@@ -48,7 +48,7 @@ def with_computed(
     )
     if asked is None:
         return None
-    query = f"SELECT *, {asked.expression} AS {_quoted(asked.name)} FROM t"
+    query = f"SELECT *, {asked.expression} AS {quoted(asked.name)} FROM t"
     step = Step("table.sql", {"query": query}, asked.title)
     return replace(table, columns=(*table.columns, Column(asked.name, asked.type))), step
 
@@ -74,7 +74,7 @@ def _difference(marks: Marks, links: Links) -> Computed | None:
             continue
         begins = min(i, *ends)
         name = marks.text[marks.items[begins].start : marks.items[ends[1]].end]
-        expression = f"{_quoted(one.name)} - {_quoted(two.name)}"
+        expression = f"{quoted(one.name)} - {quoted(two.name)}"
         return Computed(name, expression, f"Subtract {two.name} from {one.name}")
     return None
 
@@ -93,7 +93,7 @@ def _compared(marks: Marks, links: Links) -> Computed | None:
         if one is None or two is None or one == two:
             continue
         name = marks.text[marks.items[before].start : marks.items[after].end]
-        expression = f"{_quoted(one.name)} {SIGNS[mark.value]} {_quoted(two.name)}"
+        expression = f"{quoted(one.name)} {SIGNS[mark.value]} {quoted(two.name)}"
         return Computed(name, expression, f"Compare {one.name} with {two.name}", "boolean")
     return None
 
@@ -112,7 +112,7 @@ def _named_product(marks: Marks, links: Links) -> Computed | None:
 
 
 def _product(name: str, one: Column, two: Column) -> Computed:
-    expression = f"{_quoted(one.name)} * {_quoted(two.name)}"
+    expression = f"{quoted(one.name)} * {quoted(two.name)}"
     return Computed(name, expression, f"Multiply {one.name} by {two.name}")
 
 
@@ -137,9 +137,5 @@ def _age(marks: Marks, links: Links, now: datetime) -> Computed | None:
     born = [c for c in links.typed(TEMPORAL) if {"birth", "birthday"} & set(split_name(c.name))]
     if not asked or len(born) != 1 or links.columns(("age",), 0.7):
         return None
-    expression = f"datesub('year', {_quoted(born[0].name)}, DATE '{now.date().isoformat()}')"
+    expression = f"datesub('year', {quoted(born[0].name)}, DATE '{now.date().isoformat()}')"
     return Computed("age", expression, f"Count the years since {born[0].name}", "integer")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

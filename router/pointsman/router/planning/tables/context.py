@@ -54,6 +54,11 @@ class TableContext:
         return (yes or ["Yes"])[0], (no or ["No"])[0]
 
 
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One capability with its arguments; the table comes from the step before, or is the one asked of."""

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from pointsman.router.planning.tables.conditions import Condition
-from pointsman.router.planning.tables.context import NUMERIC, Step, TableContext
+from pointsman.router.planning.tables.context import NUMERIC, Step, TableContext, quoted
 from pointsman.router.planning.tables.links import Link, Links
 from pointsman.router.planning.tables.marks import Mark, Marks
 from pointsman.router.planning.tables.reading import Reading, measure_json, measure_name
@@ -21,7 +21,7 @@ _ABOUT_TABLE: tuple[tuple[str, str], ...] = (
     ("size", r"\bhow\s+(?:many\s+(?:rows?\s+and\s+columns?|columns?(?:\s+and\s+rows?)?)\b|(?:big|large|long)\s+is\b)|\bnumber\s+of\s+columns\b"),
     ("columns", r"\b(?:what|which|list|show|name)\b.{0,24}\b(?:columns|fields|headers|variables)\b(?!\s+(?:is|has|with)\b)|\bcolumn\s+names\b|\bschema\b"),
     ("drop", r"\b(?:delete|drop|remove|leave\s+out|without|exclude|omit|hide|get\s+rid\s+of)\b(?=[^.]*\bcolumns?\b)(?!.*\b(?:rows?|where|whose|duplicates?)\b)"),
-    ("correlate", r"^\W*(?:do|does|did|are|is)\b(?!.*\bthan\b).*\b(?:\w{3,}er|more|less)\b.*\b(?:\w{3,}er|more|less|worse)\b"),
+    ("compare", r"^\W*(?:do|does|did|are|is)\b(?!.*\bthan\b)(?!.*correlat).*\b(?:\w{3,}er|more|less)\b.*\b(?:\w{3,}er|more|less|worse)\b"),
     ("correlate", r"\bcorrelat\w*\b|\brelationship\s+between\b|\brelated\s+to\s+each\s+other\b"),
     ("outliers", r"\boutliers?\b|\banomal(?:y|ies|ous)\b|\bunusual(?:ly)?\b|\b(?:extreme|weird|odd|strange|suspicious|abnormal|implausible|surprising)(?:ly\s+(?:high|low|large|small))?\s+(?:values?|numbers?|figures?|readings?|entr(?:y|ies)|data\s*points?)\b"),
     ("duplicates", r"\bduplicate[sd]?\b|\bdoubles\b|\brepeated\s+(?:rows|records|entries)\b"),
@@ -34,13 +34,13 @@ _PATTERNS = tuple((kind, re.compile(p, re.IGNORECASE)) for kind, p in _ABOUT_TAB
 def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> tuple[Step, ...]:
     """Steps of a question about the table as a whole; none when it is another question."""
     for kind, pattern in _PATTERNS:
-        match = pattern.search(text)
-        if match is None:
+        said = pattern.search(text)
+        if said is None:
             continue
         named = [
             m.links[0].column
             for m in marks.items
-            if m.kind == "column" and not (m.start < match.end() and match.start() < m.end)
+            if m.kind == "column" and not (m.start < said.end() and said.start() < m.end)
         ]
         numeric = [
             link.column.name
@@ -49,22 +49,18 @@ def about_table(text: str, marks: Marks, links: Links, table: TableContext) -> t
             for link in [_measured(m, links)]
             if link is not None
         ]
-        if kind == "correlate" and "correlat" not in match.group().lower():
-            numeric = (
-                _compared(marks, links, numeric)
-                if "relat" not in match.group().lower()
-                else numeric
-            )
-            if not numeric:
-                continue
-        if kind == "drop":
-            step = _kept_columns(named, table)
-        else:
-            step = _table_step(kind, [c.name for c in named], numeric, links)
+        match kind:
+            case "drop":
+                step = _kept_columns(named, table)
+            case "compare":
+                both = _compared(marks, links, numeric)
+                step = _table_step("correlate", [], both, links) if both else None
+            case _:
+                step = _table_step(kind, [c.name for c in named], numeric, links)
         if step is None:
             continue
         for i, mark in enumerate(marks.items):
-            inside = mark.start < match.end() and match.start() < mark.end
+            inside = mark.start < said.end() and said.start() < mark.end
             if inside or mark.kind in ("column", "rows"):
                 marks.use(i)
         return (step,)
@@ -172,11 +168,8 @@ def _beyond(reading: Reading) -> tuple[Step, ...]:
     """Rows beyond a figure of all rows that meet the conditions; how many, where that is asked."""
     assert reading.beyond is not None
     column, sign, function = reading.beyond
-    steps = []
-    if reading.where:
-        where = {"where": [c.to_json() for c in reading.where]}
-        steps.append(Step("table.filter", where, "Keep rows where " + _said(reading.where)))
-    query = f"SELECT * FROM t WHERE {_quoted(column)} {sign} (SELECT {function}({_quoted(column)}) FROM t)"
+    steps = _kept(reading)
+    query = f"SELECT * FROM t WHERE {quoted(column)} {sign} (SELECT {function}({quoted(column)}) FROM t)"
     title = f"Keep rows whose {column} is {sign} the {function} of all"
     steps.append(Step("table.sql", {"query": query}, title))
     if ("count", None) in reading.measures:
@@ -192,34 +185,30 @@ def _best(reading: Reading) -> list[Step]:
     way = "DESC" if reading.descending else "ASC"
     kept = f"<= {reading.limit}" if reading.limit else "= 1"
     query = (
-        f"SELECT * FROM t WHERE {_quoted(best)} IS NOT NULL QUALIFY rank() OVER "
-        f"(PARTITION BY {_quoted(group)} ORDER BY {_quoted(best)} {way}) {kept} "
-        f"ORDER BY {_quoted(group)}, {_quoted(best)} {way}"
+        f"SELECT * FROM t WHERE {quoted(best)} IS NOT NULL QUALIFY rank() OVER "
+        f"(PARTITION BY {quoted(group)} ORDER BY {quoted(best)} {way}) {kept} "
+        f"ORDER BY {quoted(group)}, {quoted(best)} {way}"
     )
-    steps = []
-    if reading.where:
-        arguments: dict[str, Any] = {"where": [c.to_json() for c in reading.where]}
-        if reading.any_of:
-            arguments["match"] = "any"
-        steps.append(Step("table.filter", arguments, "Keep rows where " + _said(reading.where)))
+    steps = _kept(reading)
     which = "highest" if reading.descending else "lowest"
     steps.append(Step("table.sql", {"query": query}, f"The {which} {best} of each {group}"))
     return steps
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _kept(reading: Reading) -> list[Step]:
+    """The filter by the conditions, if there are any."""
+    if not reading.where:
+        return []
+    arguments: dict[str, Any] = {"where": [c.to_json() for c in reading.where]}
+    if reading.any_of:
+        arguments["match"] = "any"
+    return [Step("table.filter", arguments, "Keep rows where " + _said(reading.where))]
 
 
 def _rows(reading: Reading) -> list[Step]:
-    steps: list[Step] = []
-    if reading.where:
-        arguments: dict[str, Any] = {"where": [c.to_json() for c in reading.where]}
-        if reading.any_of:
-            arguments["match"] = "any"
-        steps.append(Step("table.filter", arguments, "Keep rows where " + _said(reading.where)))
+    steps = _kept(reading)
     if reading.sort is not None:
-        arguments = {"by": reading.sort, "descending": reading.descending}
+        arguments: dict[str, Any] = {"by": reading.sort, "descending": reading.descending}
         if reading.limit:
             arguments["limit"] = reading.limit
         steps.append(Step("table.sort", arguments, f"Sort by {reading.sort}"))
